@@ -8,12 +8,12 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::{DeferredQueue, Escaped, react};
 
-/// Passes lines on to whoever awaits them.
+/// Passes lines on to the function that awaits them.
 struct Lines(DeferredQueue<Vec<u8>>);
 
 impl LineProtocol for Lines {
     fn line_received(&mut self, _transport: &LineTransport, line: &[u8]) -> Result {
-        // 100 lines that nobody has asked for close the connection.
+        // An error, which closes the connection, once 100 lines wait.
         Ok(self.0.put(line.to_vec())?)
     }
 }

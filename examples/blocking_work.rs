@@ -8,7 +8,7 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::{defer, react};
 
-/// Stands for a library that knows nothing of event loops.
+/// Stands for a blocking library.
 fn slow_square(number: u64) -> u64 {
     std::thread::sleep(Duration::from_millis(200));
     number * number

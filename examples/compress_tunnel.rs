@@ -16,10 +16,10 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::{CompressionStats, Dictionary, Phase, SystemEvent};
 
-/// A side of a forwarded connection, as the other side finds it.
+/// A side of a forwarded connection, shared with the other side.
 type Slot = Rc<RefCell<Option<Transport>>>;
 
-/// What the compressed legs have carried that are gone; and the sides that live, of which each other one is a leg.
+/// The totals of compressed legs that have ended, and all live sides, of which every second one is a leg.
 #[derive(Default)]
 pub struct Meter {
     gone: [u64; 7],
@@ -32,7 +32,7 @@ impl Meter {
         legs.fold(self.gone, |sum, leg| add(sum, &leg))
     }
 
-    /// All of it as JSON.
+    /// All totals as JSON.
     pub fn json(&self, time: Duration) -> String {
         let [connections, messages, flushes, plain_out, wire_out, plain_in, wire_in] = self.total();
         let direction = |plain: u64, wire: u64| {
@@ -64,7 +64,7 @@ struct Side {
     tunnel: Tunnel,
     own: Slot,
     other: Slot,
-    /// It was accepted, and the other side is still to be connected.
+    /// It was accepted, and the other side still has to connect.
     first: bool,
 }
 
@@ -77,16 +77,16 @@ impl Side {
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         transport.set_detection(Detect::Off);
-        // The two pause each other: neither need stop reading because its own peer does not read.
+        // The two pause each other, so neither has to stop reading because its own peer does not read.
         transport.set_read_while_congested(true);
         if self.first == self.tunnel.far {
             let Tunnel { dictionary, format, .. } = &self.tunnel;
-            // The other end is one of these, too, and takes the shorter form of a flush.
+            // The other end is Torsade too, so the shorter form of a flush will do.
             let sending = Compression::from(*format).flush(Flush::Partial);
             let sending = dictionary.iter().fold(sending, Compression::dictionary);
             let reading = Decompression::from(*format).truncation(Truncation::Error);
             transport.set_compression::<Compression>(sending)?;
-            // Each end opens its stream at once and always ends it: a leg on which none ended was cut.
+            // Each end opens its stream at once and always ends it: a leg without any stream end was cut off.
             transport.flush_compression();
             transport.expect_compression::<Decompression>(dictionary.iter().fold(reading, Decompression::dictionary), b"")?;
         }
@@ -128,7 +128,7 @@ impl Protocol for Side {
     }
 }
 
-/// Makes the side that we connect.
+/// The protocol of the side that connects.
 struct Second {
     tunnel: Tunnel,
     first: Slot,
@@ -152,7 +152,7 @@ impl ClientFactory for Second {
     }
 }
 
-/// Prints what the legs have carried so far, each second in which that changed.
+/// Prints the totals of the legs so far, in each second in which they changed.
 fn print_ratio(reactor: &Reactor, meter: Rc<RefCell<Meter>>, before: [u64; 7]) {
     let again = reactor.clone();
     reactor.call_later(Duration::from_secs(1), move || {
@@ -179,7 +179,7 @@ pub fn start(
 ) -> Result<(Port, Rc<RefCell<Meter>>)> {
     let tunnel = Tunnel { dictionary, far, format, meter: Rc::default(), target: target.to_owned() };
     let (meter, cut) = (tunnel.meter.clone(), tunnel.meter.clone());
-    // What passes through is cut by a stop, and neither end is to take it for all there is.
+    // A stop cuts off what passes through, and neither end may take that for the whole.
     let abort = move || cut.borrow().sides.iter().for_each(Transport::abort_connection);
     reactor.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, abort);
     let first = move |_peer| Side { tunnel: tunnel.clone(), own: Slot::default(), other: Slot::default(), first: true };

@@ -39,7 +39,7 @@ impl Protocol for Client {
     }
 }
 
-/// Sends standard input line by line; reading it blocks, so a thread does.
+/// Sends standard input line by line, on a thread, since reading it blocks.
 fn send_stdin(transport: Transport) {
     let reactor = transport.reactor().clone();
     let read = || stdin().lines().next().and_then(Result::ok);

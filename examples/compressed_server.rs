@@ -19,7 +19,7 @@ impl LineProtocol for Server {
     }
 }
 
-/// Starts the server on any reactor, a simulated one as well. Lines end in LF, with or without CR: as `nc` sends them.
+/// Starts the server on any reactor, a simulated one as well. Lines end in LF, with or without CR, so `nc` can be used.
 pub fn start(reactor: &Reactor, endpoint: &str) -> Result<Port> {
     Ok(reactor.listen(endpoint, |_peer| LineReceiver::new(Server).delimiter(b"\n"))?)
 }

@@ -7,7 +7,7 @@
 
 use torsade::{Callback, prelude::*};
 
-/// Ends the program with its standard input and output.
+/// Stops the program when standard input and output end.
 struct Terminal(Box<dyn Protocol>);
 
 impl Protocol for Terminal {
@@ -20,7 +20,7 @@ impl Protocol for Terminal {
             if !reason.is_clean() {
                 std::process::exit(1);
             }
-            // It may be a stop that ends them.
+            // They may also end because the reactor is stopping.
             transport.reactor().stop().ok();
         }
         callback.dispatch(&mut *self.0, transport)

@@ -20,7 +20,7 @@ const MAX_HEAD: usize = 8 << 10;
 struct Files {
     folder: Rc<Path>,
     idle: TimeoutMixin,
-    /// The request's first line, and what is known of the others.
+    /// The request's first line, and the result of the others.
     request: Vec<u8>,
     head_length: usize,
     keeps: bool,
@@ -37,7 +37,7 @@ impl LineProtocol for Files {
         if self.head_length > MAX_HEAD {
             answer(transport, "431 Request Header Fields Too Large", false);
         } else if self.request.is_empty() {
-            self.request.extend_from_slice(line); // an empty line before it is left out: RFC 9112, 2.2
+            self.request.extend_from_slice(line); // an empty line before it is ignored: RFC 9112, 2.2
             self.keeps = line.ends_with(b" HTTP/1.1");
         } else if line.is_empty() {
             self.idle.reset_timeout();
@@ -46,7 +46,7 @@ impl LineProtocol for Files {
             self.head_length = 0;
         } else {
             let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':').unwrap_or(line.len()));
-            // Nobody reads a body here, so nothing that follows one is a request.
+            // This server reads no bodies, so what follows one would not be a request.
             let has_body = name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"transfer-encoding");
             self.keeps &= !(has_body || name.eq_ignore_ascii_case(b"connection") && !value.ends_with(b"keep-alive"));
         }
@@ -75,10 +75,10 @@ impl Files {
             close_unless(keeps, transport);
             return Ok(());
         }
-        // Requests that are there already wait for the file.
+        // Further requests wait until the file is sent.
         transport.pause_producing();
         FileSender::new(file).length(length).begin_file_transfer(transport, move |transport, sent| {
-            sent?; // the connection is closed if there was less of it than was announced
+            sent?; // the connection is closed if the file was shorter than announced
             transport.resume_producing();
             close_unless(keeps, transport);
             Ok(())
@@ -99,7 +99,7 @@ fn close_unless(keeps: bool, transport: &Transport) {
     }
 }
 
-/// What a target names in the folder. Names that are hidden, lead upwards, or would have to be decoded are none.
+/// The path of a target in the folder. `None` for names that are hidden, lead upwards, or would have to be decoded.
 fn path_of(folder: &Path, target: &[u8]) -> Option<PathBuf> {
     let path = std::str::from_utf8(target).ok()?.strip_prefix('/')?;
     let is_plain = |name: &str| {
@@ -110,7 +110,7 @@ fn path_of(folder: &Path, target: &[u8]) -> Option<PathBuf> {
     path.split('/').all(is_plain).then(|| folder.join(path))
 }
 
-/// A file and its length. It is asked for before the file is opened, since to open a named pipe would wait for a writer.
+/// A file and its length. Its type is checked before it is opened, since opening a named pipe would wait for a writer.
 fn open(path: PathBuf) -> io::Result<(File, u64)> {
     let metadata = path.metadata()?;
     if metadata.is_file() { Ok((File::open(path)?, metadata.len())) } else { Err(io::ErrorKind::NotFound.into()) }

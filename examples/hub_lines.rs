@@ -52,7 +52,7 @@ impl LineProtocol for Terminal {
     }
 }
 
-/// As it is shown.
+/// The text to display for a message.
 fn line_of(message: &Message) -> Vec<u8> {
     [message.topic().as_str().as_bytes(), b" ", message.payload(), b"\n"].concat()
 }
@@ -69,7 +69,7 @@ fn main() -> Result {
         let terminal = Terminal { hub: hub.clone(), topics, ended: Some(ended) };
         reactor.standard_io(LineReceiver::new(terminal).delimiter(b"\n"))?;
         end.await?;
-        // What was typed last is sent.
+        // Closing sends the last lines typed.
         Ok(hub.close().await?)
     })
 }

@@ -7,7 +7,7 @@ use torsade::{Escaped, prelude::*};
 
 struct Client {
     login: String,
-    /// Commands still to be sent, the next one last; each waits for the answer to the one before it.
+    /// Commands still to be sent, in reverse order; each waits for the answer to the previous one.
     commands: Vec<&'static str>,
     running: Option<String>,
     sent: usize,
@@ -34,7 +34,7 @@ impl LineProtocol for Client {
             None => {}                                      // part of an answer
             Some(answer) if answer.starts_with("OK") => {
                 if self.running.as_deref() == Some("COMPRESS DEFLATE") {
-                    // Both directions from here on, and what is buffered behind this line belongs to the stream.
+                    // Both directions are compressed from here on, and bytes buffered after this line belong to the stream.
                     transport.set_compression("deflate-raw")?;
                     transport.expect_compression("deflate-raw")?;
                 }

@@ -15,7 +15,7 @@ fn main() -> Result {
     let ticking = LoopingCall::with_count(&reactor, move |intervals| {
         ticks += 1;
         println!("tick {ticks} at {:>3} ms, {intervals} interval(s) after the last", clock.now().as_millis());
-        // The third takes too long, and the next call waits for it.
+        // The third call takes too long, and the next one waits for it.
         clock.sleep(Duration::from_millis(if ticks == 3 { 250 } else { 0 }))
     });
     let ended = ticking.start(Duration::from_millis(100), true)?;

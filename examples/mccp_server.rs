@@ -23,7 +23,7 @@ type Room = Rc<RefCell<BTreeMap<u64, (String, Transport)>>>;
 struct Player {
     room: Room,
     line: Vec<u8>,
-    /// A telnet command that is not complete yet, from its IAC on.
+    /// An incomplete telnet command, beginning with its IAC.
     command: Vec<u8>,
 }
 
@@ -41,17 +41,17 @@ impl Player {
         self.command.push(byte);
         match self.command[..] {
             [IAC, DO, COMPRESS2] => {
-                // The last plain bytes; the client inflates from the one after them.
+                // The last plain bytes: the client inflates everything after them.
                 transport.write([IAC, SB, COMPRESS2, IAC, SE]);
                 transport.set_compression("deflate")?;
-                // The client has been told that a stream begins: there is one, also if nothing is written into it.
+                // The client now expects a stream, so it has to begin even if nothing is written to it.
                 transport.flush_compression();
             }
             [IAC, DONT, COMPRESS2] => transport.end_compression(),
-            [IAC, SB, .., IAC, SE] | [IAC, WILL..=DONT, _] => {} // nothing we know
+            [IAC, SB, .., IAC, SE] | [IAC, WILL..=DONT, _] => {} // an unknown command
             [IAC, SB, ..] if self.command.len() < 1000 => return Ok(()),
             [IAC] | [IAC, WILL..=DONT] => return Ok(()),
-            _ => {} // two bytes, or nonsense
+            _ => {} // two bytes, or invalid
         }
         self.command.clear();
         Ok(())

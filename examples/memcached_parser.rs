@@ -10,17 +10,17 @@ use std::rc::Rc;
 
 use torsade::prelude::*;
 
-/// What a client may ask for; borrows from what was received.
+/// A client's command, borrowed from the received bytes.
 pub enum Command<'a> {
     Get(&'a str),
     Set { key: &'a str, flags: &'a str, value: &'a [u8] },
     Unknown,
 }
 
-/// Finds commands: a line, and after `set` a block of as many bytes as the line says. It keeps nothing.
+/// Finds commands: a line, and after `set` a block of the length in that line. It has no state.
 pub struct Commands;
 
-/// A command line may be so long; the limit that is set is for a value.
+/// The maximum length of a command line; the decoder's limit is that of a value.
 const LINE: usize = 512;
 
 impl Decoder for Commands {

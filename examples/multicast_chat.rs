@@ -11,7 +11,7 @@ use torsade::{DatagramOptions, Escaped, MulticastInterface};
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 70, 77);
 const PORT: u16 = 8005;
 
-/// Prints what others say.
+/// Prints what others send.
 struct Member;
 
 impl DatagramProtocol for Member {
@@ -27,7 +27,7 @@ impl DatagramProtocol for Member {
     }
 }
 
-/// Says what is typed.
+/// Sends what is typed.
 struct Keyboard {
     name: String,
     member: DatagramTransport,
@@ -50,7 +50,7 @@ fn group() -> Address {
 
 /// Joins on any reactor, a simulated one as well.
 pub fn start(reactor: &Reactor) -> Result<DatagramTransport> {
-    // So that several on one machine can join.
+    // Lets several programs on one machine join.
     let options = DatagramOptions { listen_multiple: true, ..DatagramOptions::default() };
     Ok(reactor.listen_udp_with(("0.0.0.0", PORT), options, Member)?)
 }

@@ -7,7 +7,7 @@
 
 use torsade::prelude::*;
 
-/// Sends back what it gets, or says hello first and leaves with the answer.
+/// Sends back what it receives; or sends hello first, and closes after the answer.
 struct Echo {
     hello: Option<&'static str>,
 }

@@ -12,7 +12,7 @@ const NAME: &str = "link.example.org";
 
 struct Link {
     password: String,
-    /// The other server said in its PASS that it compresses.
+    /// The other server's PASS has announced compression.
     compresses: bool,
     heard: u32,
 }
@@ -33,12 +33,12 @@ impl LineProtocol for Link {
             ["PASS", _, _, _, flags, ..] => self.compresses = flags.contains('Z'),
             ["SERVER", other, "1", ..] => {
                 if self.compresses {
-                    // Whatever follows its SERVER line, and ours: in each direction one zlib stream without end.
+                    // After each side's SERVER line, everything in that direction is one endless zlib stream.
                     transport.expect_compression("deflate")?;
-                    // ngIRCd reads with zlib, for which the shorter form of a flush will do.
+                    // ngIRCd uses zlib, for which the shorter form of a flush will do.
                     transport.set_compression(Compression::deflate().flush(Flush::Partial))?;
                 }
-                // IRC+: with this a server says that it has told all about itself.
+                // In IRC+, this ends a server's description of itself.
                 transport.send_line(format!(":{NAME} 376 {other} :End of MOTD command"));
                 transport.send_line(format!(":{NAME} NICK parrot 1 parrot {NAME} 1 + :A bird"));
                 transport.send_line(":parrot JOIN #torsade");
@@ -60,7 +60,7 @@ impl LineProtocol for Link {
             println!("compression {stats}");
         }
         println!("{reason}");
-        // It may be what ends the connection.
+        // It may already be stopping.
         transport.reactor().stop().or(Ok(()))
     }
 }

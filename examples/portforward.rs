@@ -9,13 +9,13 @@ use std::rc::Rc;
 
 use torsade::prelude::*;
 
-/// A side of a forwarded connection, as the other side finds it.
+/// A side of a forwarded connection, shared with the other side.
 type Slot = Rc<RefCell<Option<Transport>>>;
 
 struct Side {
     own: Slot,
     other: Slot,
-    /// Where the client's side connects to.
+    /// Where the client's side connects.
     target: Option<String>,
 }
 
@@ -27,11 +27,11 @@ impl Side {
 
 impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        // What is forwarded is nobody's business here, compressed or not, unless this side's endpoint is compressed.
+        // Forwards bytes without looking for compression, unless this side's endpoint is compressed.
         if transport.compression_stats().is_none() {
             transport.set_detection(Detect::Off);
         }
-        // The two pause each other: neither need stop reading because its own peer does not read.
+        // The two pause each other, so neither has to stop reading because its own peer does not read.
         transport.set_read_while_congested(true);
         self.own.replace(Some(transport.clone()));
         if let Some(target) = self.target.take() {
@@ -64,7 +64,7 @@ impl Protocol for Side {
     }
 }
 
-/// Makes the server's side.
+/// The protocol of the server's side.
 struct Server {
     client: Slot,
     server: Slot,

@@ -7,7 +7,7 @@
 use torsade::prelude::*;
 use torsade::{ChildDescriptor, ProcessEnd, ProcessSignal};
 
-/// A connection, which is the program's input.
+/// A connection, whose bytes are the program's input.
 struct Filter {
     command: Command,
     process: Option<Process>,
@@ -40,14 +40,14 @@ impl Protocol for Filter {
 
     fn connection_lost(&mut self, _transport: &Transport, _reason: &Reason) -> Result {
         if let Some(process) = self.process.take() {
-            // An error says that it has ended already.
+            // An error means that it has already ended.
             process.signal_process(ProcessSignal::TERMINATE).ok();
         }
         Ok(())
     }
 }
 
-/// What the program writes goes to its connection.
+/// Writes the program's output to its connection.
 struct Output(Transport);
 
 impl ProcessProtocol for Output {
@@ -68,7 +68,7 @@ fn main() -> Result {
     let mut args = std::env::args().skip(1);
     let endpoint = args.next().unwrap_or_else(|| "127.0.0.1:8007".into());
     let program = args.next().unwrap_or_else(|| "sort".into());
-    // Its error messages go where this server's go.
+    // The program shares this server's standard error.
     let command = Command::new(program).args(args).stderr(ChildDescriptor::Inherited);
     let reactor = Reactor::new()?;
     let port = reactor.listen(&endpoint, move |_peer| Filter { command: command.clone(), process: None })?;

@@ -17,7 +17,7 @@ const SERVER: &str = "10.0.0.1";
 const ADA: &str = "10.0.0.2";
 const BOB: &str = "10.0.0.3";
 
-/// Gives its name, and says something every ten seconds.
+/// Gives its name, and sends a line every ten seconds.
 struct Person {
     name: &'static str,
 }

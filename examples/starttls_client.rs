@@ -23,7 +23,7 @@ impl LineProtocol for StartTlsClient {
         println!("received: {}", line.escape_ascii());
         if line == b"READY" {
             transport.start_tls(&self.config)?;
-            // Waits for the handshake, and the close waits for both.
+            // Sent after the handshake; the close waits for both.
             transport.send_line("secure text");
             transport.lose_connection();
         }

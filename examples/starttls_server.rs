@@ -16,7 +16,7 @@ impl LineProtocol for StartTlsServer {
         println!("received: {}", line.escape_ascii());
         if line == b"STARTTLS" {
             println!("-- switching to TLS");
-            // Leaves in plaintext: it is written before the switch.
+            // Sent in plaintext, since it is written before the switch.
             transport.send_line("READY");
             transport.start_tls(&self.config)?;
         }

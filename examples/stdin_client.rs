@@ -10,7 +10,7 @@ use std::rc::Rc;
 use torsade::prelude::*;
 use torsade::react;
 
-/// The terminal, once it is there.
+/// The terminal, once connected.
 type Slot = Rc<RefCell<Option<Transport>>>;
 
 /// Reads lines from the terminal.
@@ -35,7 +35,7 @@ impl LineProtocol for Terminal {
     }
 
     fn read_connection_lost(&mut self, _transport: &LineTransport) -> Result {
-        // The server may have more to say.
+        // The server may still send something.
         self.server.lose_write_connection();
         Ok(())
     }
@@ -46,7 +46,7 @@ impl LineProtocol for Terminal {
     }
 }
 
-/// Shows what the server says.
+/// Shows what the server sends.
 struct Server {
     terminal: Slot,
     ended: Option<Firer<Reason>>,
@@ -54,7 +54,7 @@ struct Server {
 
 impl Protocol for Server {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        // Until there is somewhere to show it.
+        // Until there is a terminal to show it.
         transport.pause_producing();
         let terminal = Terminal { own: self.terminal.clone(), server: transport.clone() };
         Ok(transport.reactor().standard_io(LineReceiver::new(terminal).delimiter(b"\n"))?)
@@ -75,7 +75,7 @@ impl Protocol for Server {
     }
 }
 
-/// Starts the client on any reactor; gives the end of its connection.
+/// Starts the client on any reactor; returns the reason of its connection's end.
 pub fn start(reactor: &Reactor, endpoint: &str) -> Deferred<Reason> {
     let (end, firer) = Deferred::new();
     let server = Server { terminal: Slot::default(), ended: Some(firer) };
@@ -85,7 +85,7 @@ pub fn start(reactor: &Reactor, endpoint: &str) -> Deferred<Reason> {
 fn main() -> Result {
     env_logger::init();
     let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8123".into());
-    // What is still to be shown then is shown before the reactor stops.
+    // The terminal gets the rest before the reactor stops.
     let reason = react(|reactor| async move { Ok(start(&reactor, &endpoint).await?) })?;
     if reason.is_clean() { Ok(()) } else { Err(reason.into()) }
 }

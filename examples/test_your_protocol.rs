@@ -7,9 +7,9 @@
 use torsade::conformance::{Conformance, Notes};
 use torsade::prelude::*;
 
-/// A protocol as one writes it first: it splits what comes in at the ends of lines.
+/// A protocol as one first writes it: it splits what arrives at the ends of lines.
 ///
-/// The bug: a line that has not ended yet is taken for one that has. With one line per packet nobody notices.
+/// The bug: the beginning of a line passes for a whole one. With one line per packet nobody notices.
 struct Naive(Notes);
 
 impl Protocol for Naive {
@@ -22,7 +22,7 @@ impl Protocol for Naive {
     }
 }
 
-/// The same with the framing left to a [`LineReceiver`].
+/// The same with framing by a [`LineReceiver`].
 struct Sound(Notes);
 
 impl LineProtocol for Sound {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::testing::StringTransportWithDisconnection;
 
-/// What is tested: answers each line with the same in capitals, and hangs up after a minute of silence.
+/// The protocol under test: answers each line in capitals, and closes after a minute of silence.
 #[derive(Default)]
 struct Shout(TimeoutMixin);
 

@@ -14,7 +14,7 @@ struct EchoClient {
 
 impl Protocol for EchoClient {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        // The handshake is still to come: this waits for it.
+        // Sent after the handshake.
         transport.write("Hello, world!");
         Ok(())
     }

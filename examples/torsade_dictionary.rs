@@ -17,13 +17,13 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::{CompressionError, Dictionary, MemoryReactor};
 
-/// What is worth to be in a dictionary is at least this long: shorter text costs about as much to refer to as to write.
+/// The minimum length of text in a dictionary: referring to shorter text costs about as much as writing it.
 const PHRASE: usize = 6;
-/// Of so many messages one is held out of the training.
+/// One in this many messages is held out of the training.
 const HELD_OUT: usize = 5;
 
-/// Whole messages, each worth what it shares with others that no better message has, the best at the end, where
-/// referring to it costs least and deflate's window is last to lose it.
+/// Whole messages, each weighted by the text that it shares with others and that no better message has. The best is at the end,
+/// where referring to it is cheapest and deflate's window loses it last.
 fn train(messages: &[&[u8]], size: usize) -> Vec<u8> {
     let mut counts: HashMap<&[u8], u64> = HashMap::new();
     for message in messages {
@@ -41,7 +41,7 @@ fn train(messages: &[&[u8]], size: usize) -> Vec<u8> {
         if now == 0 {
             continue;
         }
-        // It has shared with better ones since it was weighed; worth only falls.
+        // Better messages have taken some of its text since it was weighted; weights only fall.
         if heap.peek().is_some_and(|(next, _)| now < *next) {
             heap.push((now, message));
             continue;
@@ -57,7 +57,7 @@ fn train(messages: &[&[u8]], size: usize) -> Vec<u8> {
     chosen.concat()
 }
 
-/// Keeps the connection for us to write on.
+/// Keeps the transport, for writing.
 struct Writer(Rc<RefCell<Option<Transport>>>);
 
 impl Protocol for Writer {
@@ -71,7 +71,7 @@ impl Protocol for Writer {
     }
 }
 
-/// What is left of the messages, in percent, where each connection carries `count` of them, each flushed.
+/// The compressed size of the messages in percent, if each connection carries `count` of them, each flushed.
 fn share(messages: &[&[u8]], count: usize, options: &Compression) -> Result<f64> {
     let (mut plain, mut wire) = (0, 0);
     for messages in messages.chunks_exact(count) {
@@ -95,7 +95,7 @@ fn share(messages: &[&[u8]], count: usize, options: &Compression) -> Result<f64>
 }
 
 fn print_gain(held_out: &[&[u8]], format: Format, dictionary: &Dictionary) -> Result {
-    // Both ends know what comes: nothing has to announce it, and the reader takes flushes of a few bits.
+    // Both ends know what comes, so no announcement is needed, and Torsade can read the shorter form of a flush.
     let plain = Compression::from(format).announce(false).flush(Flush::Partial);
     let known = plain.clone().dictionary(dictionary);
     let mut line = format!("{format:12}");

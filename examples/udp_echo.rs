@@ -22,7 +22,7 @@ struct Client {
     server: Address,
 }
 
-/// Asks, and asks again every second until the program ends.
+/// Sends the question, and repeats it every second until the program ends.
 fn ask(transport: &DatagramTransport) {
     transport.write("hello");
     let again = transport.clone();

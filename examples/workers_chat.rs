@@ -13,7 +13,7 @@ use std::sync::Arc;
 use torsade::prelude::*;
 use torsade::{Worker, workers};
 
-/// The members of one worker; never seen by another thread.
+/// The members of one worker, only used on its thread.
 #[derive(Default)]
 struct Room(RefCell<HashMap<u64, LineTransport>>);
 
@@ -33,7 +33,7 @@ impl LineProtocol for Member {
         let line: Arc<[u8]> = line.into();
         for worker in self.workers.iter() {
             let line = Arc::clone(&line);
-            // One that has stopped has no members any more.
+            // A stopped worker has no members.
             let _ = worker.call_from_thread(move |reactor| {
                 room(reactor).0.borrow().values().for_each(|member| member.send_line(&line));
             });

@@ -17,7 +17,7 @@ fn main() {
     divan::main();
 }
 
-/// The callback alone, on a transport that only keeps what is written.
+/// Only the callback, on a transport that keeps what is written.
 #[divan::bench(args = LENGTHS)]
 fn echo_to_a_string_transport(bencher: Bencher<'_, '_>, length: usize) {
     let transport = StringTransport::new();
@@ -41,7 +41,7 @@ fn lines_to_a_string_transport(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A whole turn: the real reactor and connection, with memory for a socket.
+/// A whole turn: the real reactor and connection, on a socket in memory.
 #[divan::bench(args = LENGTHS)]
 fn echo_in_a_turn(bencher: Bencher<'_, '_>, length: usize) {
     let reactor = MemoryReactor::new();

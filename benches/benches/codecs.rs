@@ -1,5 +1,5 @@
-//! Compression through whole connections, with memory for a socket. The codec is most of it; the binary `compression`
-//! says how much.
+//! Compression through whole connections, on sockets in memory. The codec takes most of the time; the binary `compression`
+//! measures how much.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn main() {
     divan::main();
 }
 
-/// Gives the reactor one connection of such a protocol.
+/// Accepts one connection with this protocol.
 fn connect(reactor: &MemoryReactor, protocol: impl Protocol + 'static) -> MemoryPeer {
     let address = "127.0.0.1:1".parse::<std::net::SocketAddr>().expect("an address");
     let mut protocol = Some(protocol);
@@ -26,14 +26,14 @@ fn connect(reactor: &MemoryReactor, protocol: impl Protocol + 'static) -> Memory
     peer
 }
 
-/// Something like the events that a service sends, 1 MiB of them, in messages of so many bytes.
+/// A mebibyte of text like a service's events, in messages of this length.
 fn messages(length: usize) -> Vec<Vec<u8>> {
     let event = |id: u64| format!("{{\"id\":{id},\"user\":\"u{:05}\",\"seen\":{}}}\n", id * 7919 % 100_000, id * id % 999_983);
     let text: Vec<u8> = (0..).flat_map(|id| event(id).into_bytes()).take(1 << 20).collect();
     text.chunks_exact(length).map(<[u8]>::to_vec).collect()
 }
 
-/// Sends back what it gets, compressed.
+/// Sends back what it receives, compressed.
 struct Compressed;
 
 impl Protocol for Compressed {
@@ -47,7 +47,7 @@ impl Protocol for Compressed {
     }
 }
 
-/// Plain bytes in, compressed ones out, with a flush a message.
+/// Plain bytes in, compressed bytes out, with a flush after each message.
 #[divan::bench(args = LENGTHS)]
 fn deflate(bencher: Bencher<'_, '_>, length: usize) {
     let reactor = MemoryReactor::new();
@@ -63,7 +63,7 @@ fn deflate(bencher: Bencher<'_, '_>, length: usize) {
     });
 }
 
-/// Says how many bytes it was given.
+/// Answers with the number of bytes it received.
 struct Count;
 
 impl Protocol for Count {
@@ -77,7 +77,7 @@ impl Protocol for Count {
     }
 }
 
-/// Compressed bytes in. No message refers to one before it, so that they can be sent again and again.
+/// Compressed bytes in. No message refers to an earlier one, so the same ones can be sent again and again.
 #[divan::bench(args = LENGTHS)]
 fn inflate(bencher: Bencher<'_, '_>, length: usize) {
     let reactor = MemoryReactor::new();

@@ -1,4 +1,4 @@
-//! Finding lines, strings and frames in what one read brings: 64 KiB, cut where a frame ends.
+//! Finding lines, strings and frames in the bytes of one read: 64 KiB, cut at the end of a frame.
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -16,7 +16,7 @@ fn main() {
     divan::main();
 }
 
-/// As many of these as one read brings, and how many they are.
+/// As many of these as fit into one read, and their number.
 fn read_of(unit: &[u8]) -> (Vec<u8>, usize) {
     let count = READ / unit.len();
     (unit.repeat(count), count)

@@ -1,4 +1,4 @@
-//! Deferreds: made, given callbacks, fired, waited for.
+//! Deferreds: making them, adding callbacks, firing, waiting.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -11,14 +11,14 @@ fn main() {
     divan::main();
 }
 
-/// One with so many callbacks, not fired yet.
+/// A Deferred with this many callbacks, not fired yet.
 fn chain(callbacks: usize) -> (Deferred<usize>, Firer<usize>) {
     let (deferred, firer) = Deferred::new();
     let add = |deferred: Deferred<usize>, _| deferred.add_callback(|value| Ok(black_box(value) + 1));
     ((0..callbacks).fold(deferred, add), firer)
 }
 
-/// Makes one and adds the callbacks.
+/// Makes a Deferred and adds the callbacks.
 #[divan::bench(args = CALLBACKS)]
 fn make(bencher: Bencher<'_, '_>, callbacks: usize) {
     bencher.counter(ItemsCount::new(callbacks)).bench_local(|| chain(callbacks));
@@ -46,7 +46,7 @@ fn gather(bencher: Bencher<'_, '_>, count: usize) {
     );
 }
 
-/// A task that awaits one after the other: each costs a turn of the reactor.
+/// A task that awaits them one after the other: each takes a turn of the reactor.
 #[divan::bench]
 fn await_in_a_task(bencher: Bencher<'_, '_>) {
     const AWAITED: usize = 100;

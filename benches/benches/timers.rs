@@ -1,4 +1,4 @@
-//! Timers of a reactor whose time stands still: each figure is for all of them, the items a second for one.
+//! Timers of a reactor whose time stands still. Times are for all timers together, items per second for one.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn main() {
     divan::main();
 }
 
-/// Between one and two minutes, in no order.
+/// Between one and two minutes, in random order.
 fn delay(number: usize) -> Duration {
     Duration::from_millis(60_000 + (number * 7919 % 60_000) as u64)
 }
@@ -21,7 +21,7 @@ fn add_all(clock: &Clock, count: usize) -> Vec<DelayedCall> {
     (0..count).map(|number| clock.call_later(delay(number), || {})).collect()
 }
 
-/// A clock with so many timers, none of which is due yet.
+/// A clock with this many timers, none of which is due yet.
 fn waiting(count: usize) -> (Clock, Vec<DelayedCall>) {
     let clock = Clock::new();
     let calls = add_all(&clock, count);
@@ -43,7 +43,7 @@ fn cancel(bencher: Bencher<'_, '_>, count: usize) {
     });
 }
 
-/// What a read does to an idle timeout: in a turn, where the clock is read once.
+/// What a read does to an idle timeout: it postpones it, inside a turn, where the clock is read once.
 #[divan::bench(args = COUNTS)]
 fn reset(bencher: Bencher<'_, '_>, count: usize) {
     let in_a_turn = move || {
@@ -55,7 +55,7 @@ fn reset(bencher: Bencher<'_, '_>, count: usize) {
     bencher.counter(ItemsCount::new(count)).with_inputs(in_a_turn).bench_local_refs(|clock| clock.advance(Duration::ZERO));
 }
 
-/// All of them in one turn, as after a stall.
+/// All fire in one turn, as after a stall.
 #[divan::bench(args = COUNTS)]
 fn fire(bencher: Bencher<'_, '_>, count: usize) {
     bencher.counter(ItemsCount::new(count)).with_inputs(|| waiting(count)).bench_local_refs(|(clock, _)| {

@@ -1,8 +1,8 @@
 //! One message to many connections, by `write` and by `write_shared`: `broadcast [MEMBERS..]`.
 //!
-//! Times are processor time of this thread for each delivery, the system's part in it: UNIX socket pairs whose other ends are
-//! emptied between two messages, which is not counted. Memory is the growth of the process's resident memory (VmRSS) for each of
-//! 10,000 members who do not read, in a simulated network that keeps nothing itself.
+//! Times are this thread's processor time for each delivery, including system time. The connections are UNIX socket pairs, and
+//! reading the other ends between two messages is not counted. Memory is the growth of the process's resident memory (VmRSS) for
+//! each of 10,000 members that do not read, in a simulated network that buffers nothing.
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -14,18 +14,18 @@ use torsade::MemoryReactor;
 use torsade::prelude::*;
 use torsade_bench::{best, time};
 
-/// Bytes of a message.
+/// Message sizes in bytes.
 const SIZES: [usize; 6] = [64, 512, 1024, 2048, 4096, 65_536];
 const ROUNDS: usize = 5;
-/// Deliveries a round, at least one message to all.
+/// Deliveries in each round, and at least one message to all.
 const DELIVERIES: usize = 10_000;
-/// Of those who do not read.
+/// The number of members that do not read.
 const SLOW: usize = 10_000;
 const UNREAD: usize = 16_384;
 
 type Room = Rc<RefCell<Vec<Transport>>>;
 
-/// Joins, and hears nothing.
+/// Joins the room, and ignores what it receives.
 struct Member(Room);
 
 impl Protocol for Member {
@@ -43,7 +43,7 @@ impl Protocol for Member {
 #[derive(Clone, Copy)]
 struct Way {
     shared: bool,
-    /// Something short is written before it.
+    /// Something short is written before the message.
     header: bool,
 }
 
@@ -88,7 +88,7 @@ impl Broadcast {
         Ok(Self { reactor, room, peers, buffer: vec![0; 1 << 18] })
     }
 
-    /// Nanoseconds of a delivery.
+    /// Nanoseconds per delivery.
     fn round(&mut self, way: Way, message: &SharedBytes) -> f64 {
         let messages = DELIVERIES.div_ceil(self.peers.len());
         let mut taken = 0.0;
@@ -100,7 +100,7 @@ impl Broadcast {
             for mut peer in &self.peers {
                 while peer.read(&mut self.buffer).is_ok_and(|count| count > 0) {}
             }
-            // The edges that this makes are no part of a delivery.
+            // Handling these edges is not counted.
             self.turn();
         }
         taken * 1e9 / (messages * self.peers.len()) as f64
@@ -142,14 +142,14 @@ fn times(members: usize) -> Result {
     Ok(())
 }
 
-/// Memory that this process really has, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident() -> Result<usize> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
     Ok(kilobytes.ok_or("the system does not say how much memory a process has")?.trim().parse::<usize>()? * 1024)
 }
 
-/// Bytes that each member's unsent message takes.
+/// The memory that each member's unsent message takes, in bytes.
 fn memory(way: Way) -> Result<usize> {
     let (reactor, room) = (MemoryReactor::new(), Room::default());
     let joining = room.clone();

@@ -1,8 +1,8 @@
-//! Much data in one direction: `discard` swallows it, `chargen` makes it.
+//! Bulk data in one direction: `discard` drops it, `chargen` produces it.
 
 use torsade::prelude::*;
 
-/// The 8-byte little-endian number that begins each request, collected from however many pieces.
+/// The 8-byte little-endian number that begins each request, assembled from any number of pieces.
 #[derive(Default)]
 pub struct Count {
     bytes: [u8; 8],
@@ -10,7 +10,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// Takes what it needs from `data`; gives the number once it is whole.
+    /// Takes what it needs from `data`; returns the number once it is complete.
     pub fn feed(&mut self, data: &mut &[u8]) -> Option<u64> {
         let take = data.len().min(8 - self.length);
         let (head, rest) = data.split_at(take);
@@ -27,7 +27,7 @@ impl Count {
 #[derive(Default)]
 pub struct Discard {
     count: Count,
-    /// How many bytes are announced, and how many of them are still to come.
+    /// How many bytes are announced, and how many of them are still missing.
     expected: Option<(u64, u64)>,
 }
 
@@ -56,7 +56,7 @@ pub struct Chargen {
     count: Count,
 }
 
-/// Makes the bytes of one request, a piece for each call.
+/// Produces the bytes of one request, a piece in each call.
 struct Source {
     pattern: Vec<u8>,
     place: usize,

@@ -1,4 +1,4 @@
-//! A room: the first line joins and is answered `ok`, each further line `L` goes to every member as `=L`, whichever worker it is on.
+//! A room: the first line joins and is answered `ok`, each later line `L` is sent to every member as `=L`, on all workers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,17 +8,17 @@ use torsade::{Worker, prelude::*};
 
 use crate::line::without_cr;
 
-/// The members of one worker; never seen by another thread.
+/// The members of one worker, only used on its thread.
 #[derive(Default)]
 pub struct Members {
     members: RefCell<BTreeMap<u64, LineTransport>>,
-    /// The workers on which the others are.
+    /// The workers of the other members.
     others: Vec<ReactorHandle>,
 }
 
 pub type Room = Rc<Members>;
 
-/// The room of all workers, as this one sees it.
+/// The room of all workers, as seen by this one.
 #[allow(dead_code, reason = "some programs have no workers")]
 pub fn room_of(worker: &Worker) -> Room {
     let others = worker.handles().iter().enumerate().filter(|(index, _)| *index != worker.index());
@@ -55,7 +55,7 @@ impl LineProtocol for Member {
         let message = [b"=", without_cr(line), b"\r\n"].concat();
         for worker in &self.room.others {
             let message = message.clone();
-            // One that has stopped has no members any more.
+            // A stopped worker has no members.
             worker.call_from_thread(move |reactor| reactor.local(|_| Members::default()).tell(message)).ok();
         }
         self.room.tell(message);

@@ -1,9 +1,9 @@
-//! What compression costs through real connections on loopback, against the codec alone in the same process.
+//! What compression costs through real connections on loopback, compared with the codec alone in the same process.
 //!
-//! `compression speed [FILE]` prints throughput of writing and reading; `compression table` what is on the wire of messages, and
-//! their time, beside programs of others;
-//! `compression room` what a message to a thousand members is on the wire, and takes, compressed by each connection and once;
-//! `compression wake` what an encoder that has to be borrowed costs. All of them without arguments.
+//! `compression speed [FILE]` prints the throughput of writing and reading; `compression table` the size of messages on the wire,
+//! and their time, compared with other programs; `compression room` the size and time of a message to a thousand members,
+//! compressed by each connection and once for all; `compression wake` what borrowing an encoder costs. Without arguments it
+//! prints all of them.
 
 #[path = "compression/link.rs"]
 mod link;

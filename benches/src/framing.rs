@@ -1,10 +1,10 @@
-//! What framing costs for each byte, and that it does not depend on the size of the pieces the bytes come in.
+//! What framing costs per byte, and that this does not depend on the size of the pieces in which the bytes arrive.
 //!
 //! Run: cargo run --release -p torsade-bench --bin framing
 //!
-//! Ends with an error if one size of piece is more than 3 times slower than another for ordinary lines. (Twisted's
-//! LineReceiver is 40 times slower on pieces of 1 MiB than on those of 1 KiB.) Where next to nothing is done for a byte,
-//! the call for each piece of 64 bytes, some 50 ns, is most of the work: there 8 times are allowed.
+//! Fails if one size of piece is more than 3 times slower than another for ordinary lines. (Twisted's LineReceiver is 40 times
+//! slower on pieces of 1 MiB than on those of 1 KiB.) For framing with next to no work per byte, most of the time is the call for
+//! each piece of 64 bytes, some 50 ns: there 8 times is allowed.
 
 use std::hint::black_box;
 
@@ -16,11 +16,11 @@ use torsade::{
 use torsade_bench::time;
 
 const TOTAL: usize = 64 << 20;
-/// In each of which every size of piece has its turn; the best counts.
+/// Each round measures every size of piece; the best round counts.
 const ROUNDS: usize = 5;
 const PIECES: [usize; 5] = [64, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 
-/// Counts what it gets.
+/// Counts what it receives.
 struct Count(usize);
 
 impl LineProtocol for Count {
@@ -37,7 +37,7 @@ impl StringProtocol for Count {
     }
 }
 
-/// Reads short blocks of raw data after a line each, all of which may come in one piece.
+/// Reads short blocks of raw data, each after a line; all may arrive in one piece.
 struct Blocks {
     left: usize,
 }
@@ -59,7 +59,7 @@ impl LineProtocol for Blocks {
     }
 }
 
-/// The decoder alone, driven by hand.
+/// The decoder alone.
 fn measure_decoder(name: &str, unit: &[u8]) -> f64 {
     measure_feed(name, unit, &|input, piece| {
         let mut decoder = LineDecoder::new();
@@ -83,7 +83,7 @@ fn measure(name: &str, unit: &[u8], make: impl Fn() -> Box<dyn Protocol>) -> Res
     })
 }
 
-/// Prints megabytes a second for each size of piece, and gives the ratio of the fastest to the slowest.
+/// Prints megabytes per second for each size of piece; returns the ratio of the fastest to the slowest.
 fn measure_feed(name: &str, unit: &[u8], feed: &dyn Fn(&[u8], usize) -> Result) -> Result<f64> {
     let input = unit.repeat((TOTAL / unit.len()).max(1));
     let mut seconds = [f64::MAX; PIECES.len()];

@@ -1,12 +1,12 @@
-//! How long others wait beside peers that send what is cheap to send and dear to take, against as many that send plain bytes.
+//! How long others wait while peers send input that is cheap to send and expensive to process, compared with plain bytes.
 //!
-//! Run: `cargo run --release -p torsade-bench --all-features --bin hostile [--others N] [ROUNDS [KIND..]]` (3 rounds and all kinds
-//! unless given). In each round every kind has its turn, and plain floods before each: what disturbs one disturbs the other.
+//! Run: `cargo run --release -p torsade-bench --all-features --bin hostile [--others N] [ROUNDS [KIND..]]` (default 3 rounds of
+//! all kinds). Each round measures every kind, with plain floods before each, so that a disturbance affects both.
 //!
-//! The server runs in a thread of its own, 64 peers of one kind in a process of the lowest priority, and 20 others ask for an
-//! echo of 16 bytes every 20 ms; or N others, every N ms. Printed are the median and the 99th percentile of what these wait, in
-//! milliseconds and as a multiple of what they wait beside plain floods, and the processor time of a turn; and how often tasks that
-//! yield for ever, which one kind has beside plain floods, are polled.
+//! The server runs in its own thread, and 64 peers of one kind in a process of the lowest priority. 20 others request an echo
+//! of 16 bytes every 20 ms, or N others every N ms. Printed are the median and the 99th percentile of their waiting time, in
+//! milliseconds and relative to the time beside plain floods; the processor time of a turn; and, for the kind that adds tasks
+//! which yield for ever to plain floods, how often these are polled.
 
 mod hostile {
     pub mod input;
@@ -26,19 +26,19 @@ use torsade::Result;
 /// How long each kind is measured.
 const MEASURED: Duration = Duration::from_secs(1);
 
-/// What the others wait, and what the server did for it.
+/// How long the others waited, and what that cost the server.
 #[derive(Clone, Copy)]
 struct Measured {
     p50: f64,
     p99: f64,
-    /// Milliseconds of processor time a turn.
+    /// Milliseconds of processor time per turn.
     turn: f64,
-    /// Polls of tasks a second.
+    /// Polls of tasks per second.
     polls: f64,
 }
 
 fn measure(kind: &Kind, others: u32) -> Result<Measured> {
-    // A server of its own each time: what is left of one flood must not weigh on the next.
+    // A new server each time, so that the rest of one flood cannot affect the next.
     let server = Server::start(kind.way)?;
     let (waits, used) = flood(server.hostile, kind, || {
         let before = server.used();

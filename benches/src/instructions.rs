@@ -1,7 +1,7 @@
-//! A fixed amount of work for a counter of instructions: `instructions WORK ROUNDS`; see the script beside it.
+//! A fixed amount of work for an instruction counter: `instructions WORK ROUNDS`; see `benches/count_instructions`.
 //!
-//! Server and peers are in one thread. The peers are bare sockets, so that what is counted is the server's, but for two
-//! calls of the system for each answer.
+//! Server and peers are in one thread. The peers are bare sockets, so that the server's instructions are counted, plus two system
+//! calls for each answer.
 
 use torsade::prelude::*;
 use torsade_bench::numbers;
@@ -29,11 +29,11 @@ mod instructions {
 use instructions::served::{Answer, Served};
 use instructions::{frames, timers};
 
-/// As many lines or frames a round as the load generator has in flight, and how long they are.
+/// How many lines or frames a round has, like the load generator has in flight, and their length.
 const BATCH: usize = 64;
 const LENGTH: usize = 48;
 const MEMBERS: usize = 100;
-/// More of them than an encoder's history holds.
+/// More than an encoder's history holds.
 const TEXTS: usize = 1_500;
 
 fn main() -> Result {
@@ -85,7 +85,7 @@ fn main() -> Result {
     }
 }
 
-/// A message of so many bytes to every member of a compressed room, compressed once for all or by each connection.
+/// A message of this length to every member of a compressed room, compressed once for all or by each connection.
 fn zroom(rounds: usize, length: usize, once: bool) -> Result {
     let texts = texts().concat();
     let requests: Vec<Vec<u8>> = texts.chunks_exact(length).map(<[u8]>::to_vec).collect();
@@ -93,12 +93,12 @@ fn zroom(rounds: usize, length: usize, once: bool) -> Result {
     Served::new(MEMBERS, move |_peer| zroom::Member::new(&room, once))?.run(rounds, &requests, &Answer::Flush)
 }
 
-/// A batch of frames that all come back as they were.
+/// A batch of frames that all come back unchanged.
 fn same(mut served: Served, rounds: usize, frame: &[u8]) -> Result {
     served.run(rounds, &[frame.repeat(BATCH)], &Answer::Bytes(frame.len() * BATCH))
 }
 
-/// Lines of words, all different and always the same.
+/// Lines of words, all different, the same in every run.
 fn texts() -> Vec<Vec<u8>> {
     const WORDS: [&str; 16] = [
         "reactor",

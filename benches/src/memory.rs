@@ -1,8 +1,8 @@
 //! The memory of idle connections, by what they have switched on: `memory [COUNT]`.
 //!
-//! What is divided by COUNT is the growth of the server process's resident memory (VmRSS), from a reactor that listens to
-//! one whose connections have all been silent for two seconds. The peers are in a process of their own. The kernel's own
-//! memory for the sockets is in neither.
+//! Prints the growth of the server process's resident memory (VmRSS), divided by COUNT, from a reactor that only listens to one
+//! whose connections have all been silent for two seconds. The peers are in another process. The kernel's own memory for the
+//! sockets is not included.
 
 #[path = "memory/keys.rs"]
 mod keys;
@@ -17,20 +17,20 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade_bench::events;
 
-/// What a compressed connection has sent before it falls silent: more than any history.
+/// Bytes that a compressed connection has sent before it falls silent: more than any history.
 const SENT: usize = 40_000;
 
-/// Has glibc give freed encoders back to the system. Where it keeps their places, the process has up to 24 MB more: for the
-/// 64 encoders that there are at most, however many connections.
+/// Makes glibc return freed encoders to the system. Otherwise the process keeps up to 24 MB for the at most 64 encoders, however
+/// many connections there are.
 const LARGE_BLOCKS: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "65536");
 
-/// What is measured, each in a process of its own: what one has freed would hide what the next one takes.
+/// A measurement, in its own process, since memory freed by one would hide what the next one takes.
 struct Case {
     what: &'static str,
     tls: bool,
-    /// Looks for an announcement, as a connection does that we make.
+    /// Detects announcements, as an outgoing connection does.
     looks: bool,
-    /// Compresses what it sends, and keeps so much of it.
+    /// Compresses what it sends, and keeps this much history.
     history: Option<usize>,
     /// The peer has sent a message, which was sent back.
     spoken: bool,
@@ -89,7 +89,7 @@ impl Protocol for Echo {
     }
 }
 
-/// Memory that this process really has, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident() -> Result<usize> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));

@@ -1,4 +1,4 @@
-//! A format of one's own: a type in one byte, a length in two, and so many bytes.
+//! A user's own format: a type in one byte, a length in two, and that many bytes.
 
 use torsade::{Decoded, Decoder, FrameError};
 

@@ -1,4 +1,4 @@
-//! The client's side of TLS by rustls alone: it sends what no connection of ours would, and nothing of ours is in it.
+//! The client side of TLS with rustls alone: it can send what no Torsade connection would, and shares no code with the server.
 
 use std::io::{Error, Result, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
 
-/// Takes every server for the right one: it is in this process.
+/// Accepts every server, since it is in this process.
 #[derive(Debug)]
 struct Anyone;
 
@@ -47,7 +47,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-/// A connection that has not begun yet.
+/// A connection before its handshake.
 fn client() -> Result<ClientConnection> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -59,7 +59,7 @@ fn client() -> Result<ClientConnection> {
     ClientConnection::new(Arc::new(config), name).map_err(Error::other)
 }
 
-/// The handshake, on a socket that blocks.
+/// The handshake, on a blocking socket.
 pub fn handshake(socket: &mut TcpStream) -> Result<ClientConnection> {
     let mut tls = client()?;
     while tls.is_handshaking() {

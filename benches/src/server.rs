@@ -1,7 +1,7 @@
 //! The servers that a load generator drives: `server MODE PORT`, written as a user would write them.
 //!
-//! Listens on 127.0.0.1 (`uecho` on a UNIX socket, whose path it is given), prints `LISTENING <port>`, and serves until it is killed.
-//! Exit status 3: no such mode.
+//! Listens on 127.0.0.1 (`uecho` on a UNIX socket, with its path for PORT), prints `LISTENING <port>`, and serves until it is
+//! killed. Exit status 3: no such mode.
 
 mod bulk;
 mod chat;
@@ -46,7 +46,7 @@ fn report(result: Result) -> ExitCode {
     }
 }
 
-/// With `WORKERS` in the environment, so many threads share the port, and with `LISTEN=own` each by a socket of its own.
+/// With `WORKERS` in the environment that many threads share the port, with `LISTEN=own` through a socket for each.
 fn serve(mode: &str, port: &str) -> Result {
     let address = format!("127.0.0.1:{port}");
     if let Ok(count) = std::env::var("WORKERS") {
@@ -54,7 +54,7 @@ fn serve(mode: &str, port: &str) -> Result {
         let first = if own { reuse_port_listener(address.parse()?)? } else { TcpListener::bind(address)? };
         let address = first.local_addr()?;
         let count = count.parse()?;
-        // A generator comes only when all workers listen.
+        // The generator may start only when all workers listen.
         let all = Barrier::new(count);
         return Ok(workers(count, |worker| {
             let room = chat::room_of(worker);

@@ -1,7 +1,7 @@
-//! What a million timers cost on a reactor, in nanoseconds of CPU an operation, printed as one line of JSON.
+//! What a million timers cost on a reactor, in nanoseconds of CPU per operation, printed as one line of JSON.
 //!
-//! The same operations as in the queues of the rig that drives this server: delays at random, cancelled in another order
-//! than they were made in, due while they are still being made.
+//! The operations are those of the rig that drives this server: random delays, cancelled in a different order than added, and due
+//! while timers are still being added.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade_bench::time;
 
-/// A xorshift generator (Marsaglia 2003), so that every run draws the same.
+/// A xorshift generator (Marsaglia 2003) that draws the same numbers in every run.
 struct Random(u64);
 
 impl Random {
@@ -32,7 +32,7 @@ fn nanoseconds(count: usize, work: impl FnOnce()) -> f64 {
     time(work) * 1e9 / count as f64
 }
 
-/// Timers that are due in one to two hours: made, then cancelled.
+/// Timers due in one to two hours: added, then cancelled.
 fn add_and_cancel(count: usize, random: &mut Random) -> Result<(f64, f64)> {
     let reactor = Reactor::new()?;
     let mut calls = Vec::with_capacity(count);
@@ -52,7 +52,7 @@ fn add_and_cancel(count: usize, random: &mut Random) -> Result<(f64, f64)> {
     Ok((add, cancel))
 }
 
-/// Timers that are due within the next 100 ms: made, and waited for.
+/// Timers due within the next 100 ms: added, and waited for.
 fn add_and_fire(count: usize, random: &mut Random) -> Result<f64> {
     let reactor = Reactor::new()?;
     let left = Rc::new(Cell::new(count));
@@ -64,7 +64,7 @@ fn add_and_fire(count: usize, random: &mut Random) -> Result<f64> {
         }
         result = reactor.start_running().map_err(Into::into);
         while left.get() > 0 && result.is_ok() {
-            // Not for ever: behind the last call there is nothing to wait for.
+            // Bounded, since nothing wakes it after the last call.
             result = reactor.iterate(Some(Duration::from_millis(1)));
         }
     });
@@ -72,7 +72,7 @@ fn add_and_fire(count: usize, random: &mut Random) -> Result<f64> {
     result.map(|()| each)
 }
 
-/// The idle timeouts of 100,000 connections, put off at random by callbacks of one turn.
+/// The idle timeouts of 100,000 connections, postponed in random order by callbacks of one turn.
 fn reset(count: usize, random: Random) -> Result<f64> {
     const CONNECTIONS: u64 = 100_000;
     let reactor = Reactor::new()?;

@@ -1,10 +1,9 @@
-//! What a second worker brings: `workers [ROUNDS]` (5 unless given).
+//! What a second worker gains: `workers [ROUNDS]` (default 5).
 //!
-//! The server is in a process of its own, and each worker says how much processor time it has used for how many requests. That
-//! does not depend on how fast the generator in this process is, so two cores are enough; but a generator that is slower than
-//! the workers leaves them less to do at a time. Two workers are so many times as fast as one as is printed for `speed-up`:
-//! the time of one for a request, over the time that the busier of two has had for each request of both. The work is always the
-//! same, and the rounds take turns.
+//! The server is in another process, and each worker reports how much processor time it has used for how many requests. That does
+//! not depend on the speed of the generator in this process, so two cores are enough; but a generator slower than the workers
+//! leaves them less to do at a time. `speed-up` is how many times as fast two workers are as one: one worker's time per request,
+//! divided by the time of the busier of two per request of both. The work is always the same, and the rounds are interleaved.
 
 #[path = "chat.rs"]
 mod chat;
@@ -51,7 +50,7 @@ impl Server {
         Ok((Self { process, asks, says, workers }, address))
     }
 
-    /// The connections that each worker has had, and the seconds of its thread.
+    /// The connections of each worker, and the seconds of its thread.
     fn report(&mut self) -> Result<Vec<(u64, f64)>> {
         self.asks.write_all(b"report\n")?;
         let mut reports = vec![(0, 0.0); self.workers];
@@ -72,7 +71,7 @@ impl Server {
     }
 }
 
-/// One run: microseconds of all workers a request, and the share of connections and of time that the least busy worker has, in %.
+/// One run: microseconds per request over all workers, and the shares of connections and time of the least busy worker, in %.
 fn measure(work: &str, listening: &str, workers: usize) -> Result<[f64; 3]> {
     let (mut server, address) = Server::start(work, listening, workers)?;
     let mut before = Vec::new();

@@ -1,4 +1,4 @@
-//! Much data in one direction, compressed: each request is answered with a zlib stream of its own.
+//! Bulk data in one direction, compressed: each request is answered with a new zlib stream.
 
 use std::rc::Rc;
 
@@ -6,9 +6,9 @@ use torsade::prelude::*;
 
 use crate::bulk::Count;
 
-/// What is fed to the compressor between two flushes, in bytes.
+/// Bytes given to the compressor between two flushes.
 const PIECE: usize = 16 << 10;
-/// Flushed pieces that are made before the socket is given them: output in one write, and a turn that stays short.
+/// Flushed pieces for one write, few enough to keep turns short.
 const PIECES: usize = 8;
 
 pub struct CompressedBulk {
@@ -33,7 +33,7 @@ impl Protocol for CompressedBulk {
     }
 }
 
-/// Compresses the corpus from its start, over and over, a few pieces for each call.
+/// Compresses the corpus from its start, over and over, a few pieces in each call.
 struct Source {
     corpus: Rc<[u8]>,
     place: usize,
@@ -58,7 +58,7 @@ impl Producer for Source {
     }
 }
 
-/// The bytes that `$BENCH_CORPUS` names.
+/// The content of the file `$BENCH_CORPUS`.
 pub fn corpus() -> Result<Rc<[u8]>> {
     let path = std::env::var("BENCH_CORPUS").unwrap_or_else(|_| "/tmp/bench-corpora/json.txt".into());
     let corpus = std::fs::read(&path).map_err(|error| format!("{path}: {error}; set BENCH_CORPUS to a file of text"))?;

@@ -5,13 +5,13 @@ use torsade::prelude::*;
 use crate::line::answer;
 
 pub struct CompressedLine {
-    /// One sync flush a line, instead of one a turn.
+    /// One sync flush for each line, instead of one for each turn.
     pub flush_each: bool,
 }
 
 impl LineProtocol for CompressedLine {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        // The generator counts the markers of the flushes, and an announcement has some of its own.
+        // The generator counts flush markers, and an announcement contains some of its own.
         Ok(transport.set_compression(Compression::deflate().announce(false))?)
     }
 

@@ -1,4 +1,4 @@
-//! A room whose connections are compressed: what one member says goes to all.
+//! A room with compressed connections: what one member sends goes to all.
 
 use std::cell::RefCell;
 use std::rc::Rc;

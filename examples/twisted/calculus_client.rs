@@ -14,10 +14,10 @@ use torsade::{defer, react};
 
 type Results = Rc<RefCell<VecDeque<Firer<i64>>>>;
 
-/// How long the peer may be silent while somebody waits.
+/// How long the peer may be silent while a question is open.
 pub const TIME_OUT: Duration = Duration::from_secs(60);
 
-/// Nothing came from the calculator for [`TIME_OUT`].
+/// The calculator sent nothing for [`TIME_OUT`].
 #[derive(Debug)]
 pub struct ClientTimeoutError;
 
@@ -29,11 +29,11 @@ impl fmt::Display for ClientTimeoutError {
 
 impl std::error::Error for ClientTimeoutError {}
 
-/// A calculator that is somewhere else; a cheap handle, which is its own protocol as well.
+/// A remote calculator: a cheap handle that is also its own protocol.
 #[derive(Clone, Debug)]
 pub struct RemoteCalculationClient {
     transport: Rc<RefCell<Option<LineTransport>>>,
-    /// Those who wait for an answer: answers come in the order of the questions.
+    /// Answers come in the order of the questions.
     results: Results,
     timeout: Rc<TimeoutMixin>,
 }
@@ -54,7 +54,7 @@ impl Default for RemoteCalculationClient {
 }
 
 impl RemoteCalculationClient {
-    /// Asks for `a` and `b` to be added, subtracted, multiplied or divided.
+    /// Requests the sum, difference, product or quotient of `a` and `b`.
     pub fn calculate(&self, operation: &str, a: i64, b: i64) -> Deferred<i64> {
         let transport = self.transport.borrow();
         let Some(transport) = &*transport else { return defer::fail("not connected") };
@@ -75,7 +75,7 @@ impl LineProtocol for RemoteCalculationClient {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         self.timeout.set_timeout(transport, None);
         let answer = std::str::from_utf8(line)?.parse()?;
-        // Taken out first: the callbacks may ask the next question.
+        // Taken out first, since the callbacks may ask the next question.
         let firer = self.results.borrow_mut().pop_front();
         firer.ok_or("an answer that nobody has asked for")?.callback(answer);
         Ok(())
@@ -83,7 +83,7 @@ impl LineProtocol for RemoteCalculationClient {
 
     fn connection_lost(&mut self, _transport: &LineTransport, _reason: &Reason) -> Result {
         self.transport.take();
-        // Dropped, the firers fail their Deferreds.
+        // Dropping the firers fails their Deferreds.
         drop(self.results.take());
         Ok(())
     }

@@ -31,7 +31,7 @@ impl DatagramProtocol for EchoClient {
         self.send_datagram(transport)
     }
 
-    // Twisted's would wait for ever.
+    // Twisted's client would wait for ever.
     fn connection_refused(&mut self, transport: &DatagramTransport) -> Result {
         println!("nobody listens on {}", self.server);
         Ok(transport.reactor().stop()?)

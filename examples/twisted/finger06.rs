@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use torsade::prelude::*;
 
-/// What the factory knows; it knows nobody yet.
+/// The factory's state; it has no users yet.
 struct Users;
 
 impl Users {

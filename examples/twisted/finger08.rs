@@ -15,7 +15,7 @@ type Status = &'static [u8];
 struct Users(HashMap<&'static [u8], Status>);
 
 impl Users {
-    /// Answers at once; a table in a file or a database would answer later, and nothing else would change.
+    /// Answers at once; a file or database would answer later, with no other change to the program.
     fn get_user(&self, user: &[u8]) -> Deferred<Status> {
         defer::succeed(self.0.get(user).copied().unwrap_or(b"No such user"))
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
-/// Asks for one user; its Deferred gets the answer, or fails when this is dropped without one.
+/// Asks for one user. Its Deferred gets the answer, or fails if this is dropped without one.
 struct Question {
     user: Vec<u8>,
     answer: Option<Firer<Vec<u8>>>,

@@ -33,7 +33,7 @@ struct FingerSetterProtocol {
 
 impl LineProtocol for FingerSetterProtocol {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
-        // Twisted's keeps as many lines as a peer sends.
+        // Twisted's program keeps as many lines as a peer sends.
         if self.lines.len() < 2 {
             self.lines.push(line.to_vec());
         } else {
@@ -50,7 +50,7 @@ impl LineProtocol for FingerSetterProtocol {
     }
 }
 
-/// Both services, to be run on any reactor: the one that tells, and the one that is told.
+/// Both services, to be run on any reactor: the one that answers, and the one that sets.
 pub fn services(
     address: &str,
     setter: &str,

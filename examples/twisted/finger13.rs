@@ -13,30 +13,30 @@ use torsade::defer;
 use torsade::prelude::*;
 use torsade::service::{MultiService, StreamServerEndpointService, run_service};
 
-/// What the program is about; protocols only translate.
+/// The application itself; protocols only translate.
 #[derive(Debug, Default)]
 pub struct FingerService {
     users: RefCell<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
 impl FingerService {
-    /// What is said of a user.
+    /// Returns a user's status.
     pub fn user(&self, user: &[u8]) -> Deferred<Vec<u8>> {
         defer::succeed(self.users.borrow().get(user).cloned().unwrap_or_else(|| b"No such user".to_vec()))
     }
 
-    /// Sets what is said of a user.
+    /// Sets a user's status.
     pub fn set_user(&self, user: &[u8], status: &[u8]) {
         self.users.borrow_mut().insert(user.to_vec(), status.to_vec());
     }
 
-    /// For the port that tells.
+    /// The factory of the port that answers.
     pub fn finger_factory(self: &Rc<Self>) -> impl Factory + use<> {
         let service = self.clone();
         move |_peer: Address| LineReceiver::new(FingerProtocol { service: service.clone() })
     }
 
-    /// For the port that is told.
+    /// The factory of the port that sets.
     pub fn finger_setter_factory(self: &Rc<Self>) -> impl Factory + use<> {
         let service = self.clone();
         move |_peer: Address| LineReceiver::new(FingerSetterProtocol { service: service.clone(), lines: Vec::new() })

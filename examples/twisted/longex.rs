@@ -26,7 +26,7 @@ impl Number {
         let mut product = vec![0; self.1.len() + other.1.len()];
         for (i, a) in self.1.iter().enumerate() {
             for (j, b) in other.1.iter().enumerate() {
-                // Ten of one place are one of the next; what is carried there stays below ten until its turn comes.
+                // Ten in one place carry one to the next, which stays below ten until it is processed.
                 let sum = product[i + j] + a * b;
                 product[i + j] = sum % 10;
                 product[i + j + 1] += sum / 10;
@@ -63,7 +63,7 @@ impl LongMultiplication {
         transport.reactor().clone().call_later(Duration::ZERO, move || self.calculate_chunk(transport));
     }
 
-    /// Does one multiplication of the first line, and sends the result after its last one.
+    /// Does the first remaining multiplication, and sends the result after the last.
     fn calculate_chunk(self, transport: LineTransport) {
         let mut queue = self.0.borrow_mut();
         let Some(work) = queue.front_mut() else { return };

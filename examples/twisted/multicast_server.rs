@@ -10,7 +10,7 @@ struct PingPong;
 
 impl DatagramProtocol for PingPong {
     fn start_protocol(&mut self, transport: &DatagramTransport) -> Result {
-        // Beyond the local network.
+        // Reaches beyond the local network.
         transport.set_ttl(5)?;
         Ok(transport.join_group("228.0.0.5".parse()?, MulticastInterface::Any)?)
     }
@@ -18,7 +18,7 @@ impl DatagramProtocol for PingPong {
     fn datagram_received(&mut self, transport: &DatagramTransport, data: &[u8], from: &Address) -> Result {
         println!("Datagram {} received from {from}", data.escape_ascii());
         if data == b"Client: Ping" {
-            // To the one, not to the group.
+            // To the sender, not to the group.
             transport.write_to("Server: Pong", from);
         }
         Ok(())
@@ -27,7 +27,7 @@ impl DatagramProtocol for PingPong {
 
 /// Starts the server on any reactor.
 pub fn start(reactor: &Reactor) -> Result<DatagramTransport> {
-    // So that the client can have the same port on the same machine.
+    // Lets the client use the same port on the same machine.
     let options = DatagramOptions { listen_multiple: true, ..DatagramOptions::default() };
     Ok(reactor.listen_udp_with("0.0.0.0:9999", options, PingPong)?)
 }

@@ -15,7 +15,7 @@ impl LineProtocol for SendFd {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
         let file = File::open(&self.0).map_err(|error| format!("cannot open {}: {error}", self.0))?;
         transport.send_descriptor(file)?;
-        // The descriptor goes with the line, and comes before it.
+        // The descriptor is sent with the line, and is received before it.
         transport.send_line(&self.0);
         transport.lose_connection();
         Ok(())

@@ -21,7 +21,7 @@ impl LineProtocol for Echo {
     }
 
     fn connection_lost(&mut self, transport: &LineTransport, _reason: &Reason) -> Result {
-        // Twisted's goes on with nothing left to do.
+        // Twisted's program runs on, with nothing left to do.
         transport.reactor().stop().ok();
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use torsade::prelude::*;
 
-/// The commands that a console knows.
+/// The console's commands.
 struct WebChecker;
 
 const HELP: &str = "Valid commands: check help quit";
@@ -56,7 +56,7 @@ impl LineProtocol for WebChecker {
     }
 }
 
-/// Reads an answer of HTTP/1.0, which ends with the connection.
+/// Reads an HTTP/1.0 response, which ends with the connection.
 struct Page {
     request: String,
     answer: Vec<u8>,
@@ -85,7 +85,7 @@ impl Protocol for Page {
     }
 }
 
-/// The body of a page.
+/// Fetches the body of a page.
 fn get(reactor: &Reactor, url: &str) -> Result<Deferred<Vec<u8>>> {
     let place = url.strip_prefix("http://").ok_or("give a URL that begins with http://")?;
     let (host, path) = place.split_once('/').unwrap_or((place, ""));
@@ -98,7 +98,7 @@ fn get(reactor: &Reactor, url: &str) -> Result<Deferred<Vec<u8>>> {
 
 /// Starts the console on any reactor; it stops the reactor at the end.
 pub fn start(reactor: &Reactor) -> Result {
-    // Lines of a terminal; those of telnet end in CR LF, which needs no delimiter to be set.
+    // A terminal's line end; telnet's CR LF is the default.
     Ok(reactor.standard_io(LineReceiver::new(WebChecker).delimiter(b"\n"))?)
 }
 

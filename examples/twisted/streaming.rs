@@ -6,8 +6,8 @@
 
 use torsade::prelude::*;
 
-/// A pull producer: writes a piece whenever the one before has left. (Twisted's is a push producer, which must expect to
-/// be paused inside its own write.)
+/// A pull producer: writes a piece whenever the one before has been sent. (Twisted's is a push producer, which has to expect a
+/// pause inside its own write.)
 struct Numbers {
     left: u64,
 }

@@ -1,4 +1,4 @@
-//! What comes in: an HTTP request, and from the byte after it on the frames of RFC 6455, 5.2.
+//! Parses the input: an HTTP request, and after it frames as in RFC 6455, 5.2.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
-/// A close code: what one tells the peer when it is to blame.
+/// A close code (RFC 6455, 7.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code(pub u16);
 
@@ -37,17 +37,17 @@ impl fmt::Display for Code {
 impl std::error::Error for Code {}
 
 pub enum Input<'a> {
-    /// A request with its empty line.
+    /// A request, including its empty line.
     Request(&'a [u8]),
     Frame(Frame<'a>),
 }
 
-/// A frame, or what has come of one: control frames are whole.
+/// A frame, or the part of one that has arrived; control frames are always whole.
 pub struct Frame<'a> {
     pub header: Header,
-    /// Whether it begins here.
+    /// Whether this part begins the frame.
     pub begins: bool,
-    /// Whether its message ends here.
+    /// Whether this part ends the message.
     pub ends_message: bool,
     mask: [u8; 4],
     masked: &'a [u8],
@@ -58,7 +58,7 @@ pub struct Header {
     pub opcode: u8,
     /// The bit of permessage-deflate.
     pub compressed: bool,
-    /// The last one of its message.
+    /// Whether it is the last frame of its message.
     fin: bool,
 }
 
@@ -68,7 +68,7 @@ impl Frame<'_> {
     }
 }
 
-/// Begins with HTTP, and switches by itself: nothing else can follow a request.
+/// Begins with HTTP, and switches to frames after the request.
 #[derive(Default)]
 pub struct WebSocketDecoder {
     upgraded: bool,
@@ -76,11 +76,11 @@ pub struct WebSocketDecoder {
     unfinished: Option<Unfinished>,
 }
 
-/// A frame whose payload has not come whole.
+/// A frame whose payload is incomplete.
 struct Unfinished {
     header: Header,
     left: usize,
-    /// As the next byte needs it.
+    /// Rotated for the next byte.
     mask: [u8; 4],
 }
 
@@ -123,7 +123,7 @@ impl WebSocketDecoder {
         }
     }
 
-    /// Gives out what has come of the payload, behind `used` bytes.
+    /// Returns the part of the payload that has arrived, after `used` bytes.
     fn decode_payload<'a>(&mut self, frame: Unfinished, begins: bool, data: &'a [u8], used: usize) -> Decoded<Input<'a>> {
         let Unfinished { header, left, mut mask } = frame;
         let masked = &data[used..data.len().min(used + left)];
@@ -140,7 +140,7 @@ fn decode_header(data: &[u8], max_length: usize) -> Result<Decoded<Unfinished>, 
     let [first, second, rest @ ..] = data else { return Ok(Decoded::Incomplete { needed: 2 }) };
     let (fin, opcode, short) = (first & FIN != 0, first & 0x0f, second & 0x7f);
     let control = opcode >= CLOSE;
-    // Clients mask; two bits belong to extensions we have not; control frames are short and whole.
+    // Clients mask; two bits belong to extensions that were not negotiated; control frames are short and whole.
     let sound = second & 0x80 != 0 && first & 0x30 == 0 && (!control || fin && short < 126 && first & COMPRESSED == 0);
     if !sound || !matches!(opcode, CONTINUATION..=BINARY | CLOSE..=PONG) {
         return Err(PROTOCOL.into());
@@ -165,7 +165,7 @@ fn decode_header(data: &[u8], max_length: usize) -> Result<Decoded<Unfinished>, 
     Ok(Decoded::Frame { frame: Unfinished { header, left: length, mask: *mask }, used })
 }
 
-/// A frame of ours, which is not masked. `first` is its first byte: flags and opcode.
+/// Writes a frame, unmasked. `first` is its first byte: flags and opcode.
 pub fn write(transport: &Transport, first: u8, payload: &[u8]) {
     let long = (payload.len() as u64).to_be_bytes();
     match payload.len() {

@@ -19,7 +19,7 @@ use torsade::permessage_deflate::{Compressor, Decompressor};
 use torsade::prelude::*;
 use torsade::{DecompressError, DecompressErrorKind};
 
-/// How much of a message is gathered for a frame, and decompressed at once, in bytes.
+/// How much of a message goes into a frame, and is decompressed at once, in bytes.
 const PIECE: usize = 16 << 10;
 
 struct Echo {
@@ -27,7 +27,7 @@ struct Echo {
     deflate: Option<(Compressor, Decompressor)>,
     max_message: usize,
     message: Option<Message>,
-    /// Payloads of compressed messages: sent and got, each plain and as they were on the wire.
+    /// Payload bytes of compressed messages: sent and received, each uncompressed and on the wire.
     counts: [usize; 4],
 }
 
@@ -37,7 +37,7 @@ struct Message {
     compressed: bool,
     length: usize,
     text: TextCheck,
-    /// What is to go into the next frame, and whether that is the first one.
+    /// The payload of the next frame, and whether that is the message's first.
     echo: Vec<u8>,
     begins: bool,
 }
@@ -60,7 +60,7 @@ impl Echo {
         }
     }
 
-    /// The message that a frame belongs to; none if it may not come now.
+    /// The message that a frame belongs to; `None` if the frame is not allowed here.
     fn message_of(&mut self, frame: &Frame<'_>) -> Option<Message> {
         let Header { opcode, compressed, .. } = frame.header;
         match (opcode, self.message.take()) {
@@ -90,7 +90,7 @@ impl Echo {
         Ok(())
     }
 
-    /// Sends a piece of the message back, once there is enough of it for a frame, or no more.
+    /// Sends a part of the message back once there is enough for a frame, or the message has ended.
     fn echo(&mut self, transport: &FrameTransport, message: &mut Message, plain: &[u8], last: bool) -> Result<(), Code> {
         message.length += plain.len();
         if message.length > self.max_message {
@@ -130,7 +130,7 @@ fn refusal(error: &DecompressError) -> Code {
     }
 }
 
-/// What to answer a close with: the same.
+/// The code to answer a close with: the same.
 fn close_code(payload: &[u8]) -> Result<Code, Code> {
     match payload {
         [] => Ok(NOT_A_STATUS),
@@ -142,7 +142,7 @@ fn close_code(payload: &[u8]) -> Result<Code, Code> {
     }
 }
 
-/// Says goodbye, and why.
+/// Sends a close frame with this code, and closes.
 fn close(transport: &FrameTransport, code: Code) {
     let payload = code.0.to_be_bytes();
     write(transport, FIN | CLOSE, if code == NOT_A_STATUS { &[] } else { &payload });

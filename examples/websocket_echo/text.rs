@@ -1,11 +1,11 @@
-//! Text that comes in pieces.
+//! Text that arrives in pieces.
 
 use super::frame::{Code, NOT_TEXT};
 
-/// Looks whether pieces are UTF-8 together, each as it comes: the first byte that cannot be is the end of it.
+/// Checks that pieces together are UTF-8, each as it arrives: fails at the first invalid byte.
 #[derive(Default)]
 pub struct TextCheck {
-    /// The beginning of a character whose rest has not come, at most three bytes.
+    /// The beginning of an incomplete character, at most three bytes.
     begun: Vec<u8>,
 }
 
@@ -26,7 +26,7 @@ impl TextCheck {
     }
 }
 
-/// What is behind the last whole character.
+/// What follows the last whole character.
 fn begun_character(text: &[u8]) -> Result<&[u8], Code> {
     match std::str::from_utf8(text) {
         Ok(_) => Ok(&[]),

@@ -1,4 +1,4 @@
-//! The opening handshake, RFC 6455, 4.2: what to answer an HTTP request that asks for a WebSocket.
+//! The opening handshake (RFC 6455, 4.2): how to answer an HTTP request for a WebSocket.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,12 +9,13 @@ use torsade::permessage_deflate::Parameters;
 pub const REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 const OTHER_VERSION: &str = "HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n";
 
-/// The answer that makes the connection a WebSocket, and what was agreed on compression, if anything; or the one that does not.
+/// The answer that makes the connection a WebSocket, with the compression parameters agreed on, if any; or the answer that
+/// refuses.
 pub fn answer(request: &[u8]) -> Result<(String, Option<Parameters>), &'static str> {
     let mut lines = std::str::from_utf8(request).map_err(|_| REFUSAL)?.split("\r\n");
     let first = lines.next().unwrap_or_default();
     let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
-    // Values of a header that came several times are one list.
+    // A header that occurs several times is one list.
     let all = |name: &str| {
         let values = headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim());
         values.collect::<Vec<_>>().join(",")

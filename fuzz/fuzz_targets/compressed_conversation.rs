@@ -1,5 +1,6 @@
-//! Both ends of one connection write, switch compression on and off, with dictionaries and without, flush, put barriers, pause and half-close, on a network
-//! that cuts as it likes: each gets what the other wrote, or the wire is what the libraries of the formats read as that.
+//! Both ends of one connection write, switch compression on and off, with dictionaries and without, flush, put barriers, pause
+//! and half-close, on a network that cuts at random: each receives what the other wrote, or the formats' own libraries read that
+//! from the wire.
 #![no_main]
 
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ use torsade_fuzz::reference::{self, End};
 #[derive(Debug)]
 enum Stretch {
     Plain(Vec<u8>),
-    /// With whether it was opened: a stream into which nothing was written or flushed leaves nothing.
+    /// A stream that is never written to or flushed is not `opened`, and leaves no bytes.
     Stream {
         format: Format,
         plain: Vec<u8>,
@@ -36,7 +37,7 @@ struct SideState {
     closed: bool,
     heard: Vec<u8>,
     reason: Option<Reason>,
-    /// It reads the wire as it is.
+    /// It reads the wire without decompressing.
     raw: bool,
 }
 
@@ -44,7 +45,7 @@ impl Protocol for Side {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         let mut state = self.0.borrow_mut();
         state.transport = Some(transport.clone());
-        // Of those without an id the last is taken: that of raw deflate.
+        // Of dictionaries without an id the last one is used: that of raw deflate.
         let limits = [Format::Zstd, Format::Deflate]
             .map(reference::dictionary)
             .iter()
@@ -91,7 +92,7 @@ impl Side {
         }
     }
 
-    /// `reader` decides whether a second stream can be told from plain bytes: the engine detects one a direction.
+    /// `reader` decides whether a second stream may follow: detection finds only one in each direction.
     fn compress(&self, choice: u8, options: u8, reader: &Self) {
         let format = Format::ALL[usize::from(choice) % 5];
         let raw = reader.0.borrow().raw;
@@ -99,7 +100,7 @@ impl Side {
         let second = state.written.iter().any(|stretch| matches!(stretch, Stretch::Stream { .. }));
         let written: usize = state.written.iter().map(Stretch::len).sum();
         drop(state);
-        // In mid-stream lz4 has to be expected; where a frame of zstd ends after a barrier its library does not tell.
+        // lz4 in mid-stream has to be expected, and zstd's library does not report where a frame ends after a barrier.
         if (!raw && (second || (format == Format::Lz4 && written > 0))) || (raw && matches!(format, Format::Zstd | Format::Lz4)) {
             return;
         }
@@ -116,11 +117,11 @@ impl Side {
         let compression = if format == Format::Lz4 { compression } else { compression.level(u32::from(options >> 4) % 10) };
         if self.transport().set_compression(compression).is_ok() {
             if self.0.borrow().raw {
-                // Who compresses looks for an answer in kind.
+                // Otherwise it would detect an answer in kind.
                 self.transport().set_detection(Detect::Off);
             }
             let mut state = self.0.borrow_mut();
-            // In the same format it is the stream that runs already.
+            // In the same format the running stream goes on.
             if !state.closed && !matches!(state.written.last(), Some(Stretch::Stream { .. })) {
                 state.written.push(Stretch::Stream { format, plain: Vec::new(), opened: false, dictionary });
             }
@@ -137,7 +138,7 @@ impl Side {
         }
     }
 
-    /// Not in zstd, which begins a new frame there: to a reader for which plain bytes follow the end, it is plain.
+    /// Not in zstd, where a barrier begins a new frame: to a reader that expects plain bytes after the end, it is plain.
     fn barrier(&self) {
         let zstd = matches!(self.0.borrow().written.last(), Some(Stretch::Stream { format: Format::Zstd, .. }));
         if !zstd {
@@ -197,7 +198,7 @@ impl Stretch {
     }
 }
 
-/// Bytes of a kind that compresses well, a little, or not at all.
+/// Bytes that compress well, a little, or not at all.
 fn data(kind: u8, length: usize, number: usize) -> Vec<u8> {
     let mut state = number as u32 | 1;
     let mut noise = || {
@@ -215,7 +216,7 @@ fn data(kind: u8, length: usize, number: usize) -> Vec<u8> {
 fn play(input: &[u8]) -> Option<()> {
     let (&[seed, segment, modes], steps) = input.split_first_chunk()?;
     let segment = 1..=usize::from(segment) * usize::from(segment) + 1;
-    // Small segments take time.
+    // Small segments take long.
     let mut budget = (segment.end() * 1000).min(1 << 17);
     let simulation = Simulation::with_faults(seed.into(), Faults { segment, ..Faults::calm() });
     simulation.set_logging(false);

@@ -1,5 +1,5 @@
-//! Datagrams of any number and size between two hosts: on a calm network each comes once, in order, whole or as its beginning
-//! and told as that; what is too long to be sent is counted.
+//! Datagrams of any number and size between two hosts: on a calm network each arrives once, in order, whole or reported as
+//! truncated; those too long to send are counted.
 #![no_main]
 
 use std::cell::RefCell;
@@ -11,7 +11,7 @@ use torsade::prelude::*;
 use torsade::simulated::{Faults, Simulation};
 use torsade_fuzz::Cut;
 
-/// What came, and whether it was whole.
+/// The datagrams received, and whether each was whole.
 type Heard = Rc<RefCell<Vec<(Vec<u8>, bool)>>>;
 
 struct Listener(Heard);

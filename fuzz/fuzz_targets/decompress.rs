@@ -1,5 +1,5 @@
-//! A compressed stream, whole, damaged or invented, that is expected or announces itself: it must not matter how it is
-//! cut, the library of its format must give the same bytes, and everything must end.
+//! A compressed stream, valid, damaged or random, that is expected or announced: cuts must not matter, the format's own library
+//! must give the same bytes, and everything must end.
 #![no_main]
 
 use std::cell::RefCell;
@@ -26,7 +26,7 @@ struct Setting {
     limits: Decompression,
     /// Reading is paused after each callback, until the next turn.
     pausing: bool,
-    /// Between two pieces.
+    /// The time between two pieces.
     gap: Duration,
 }
 
@@ -100,7 +100,7 @@ fn play(setting: &Setting, pieces: &[&[u8]]) -> Heard {
             reactor.advance(gap);
         }
         peer.send(piece);
-        // All that it makes is delivered in these turns, of which there are at most a thousand.
+        // Everything decompressed is delivered in these turns, of which there are at most a thousand.
         reactor.advance(Duration::ZERO);
     }
     peer.end();
@@ -112,7 +112,7 @@ fn play(setting: &Setting, pieces: &[&[u8]]) -> Heard {
     heard.take()
 }
 
-/// The stream in the input: its bytes as they are, or what a library makes of them, announced or not, with one byte changed.
+/// The stream in the input: its bytes as they are, or compressed by a library, announced or not, with one byte changed.
 fn wire(kind: u8, format: Format, data: &[u8]) -> Vec<u8> {
     if kind & 1 == 0 {
         return data.to_vec();
@@ -132,7 +132,7 @@ fn wire(kind: u8, format: Format, data: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// Whether streams of the format may begin with a dictionary, and its library knows how.
+/// Returns whether streams of the format can name a dictionary, and its library supports that.
 fn names_dictionaries(format: Format) -> bool {
     !matches!(format, Format::Gzip | Format::Lz4)
 }
@@ -165,7 +165,7 @@ fn setting(choice: u8, options: u8, format: Format) -> Setting {
     Setting { how, limits, pausing: options & 32 != 0, gap }
 }
 
-/// Holds what was delivered of an expected stream against what its library says.
+/// Compares what was delivered of an expected stream with the library's result.
 fn compare(setting: &Setting, wire: &[u8], heard: &Heard) {
     let format = setting.limits.format;
     let other = reference::read(format, wire, TOTAL as usize, setting.limits.dictionaries.first());
@@ -197,7 +197,7 @@ fn compare(setting: &Setting, wire: &[u8], heard: &Heard) {
             }
         }
         End::Failed => assert!(heard.error().is_some(), "{format}: the library takes no such stream"),
-        // The engine refuses a header at its first wrong byte, the library when it is whole.
+        // The engine refuses a header at its first wrong byte, the library when it is complete.
         End::Hungry
             if wire.len() < 10
                 && matches!(heard.error(), Some(DecompressErrorKind::Header | DecompressErrorKind::NeedDictionary { .. })) => {}
@@ -206,7 +206,7 @@ fn compare(setting: &Setting, wire: &[u8], heard: &Heard) {
             match setting.limits.truncation {
                 Truncation::Allow => assert_eq!(heard.error(), None, "{format}"),
                 Truncation::Error => assert_eq!(heard.error(), Some(DecompressErrorKind::Truncated), "{format}"),
-                // It depends on whether the sender has flushed here, of which the library says nothing.
+                // That depends on whether the sender flushed here, which the library does not report.
                 _ => assert!(matches!(heard.error(), None | Some(DecompressErrorKind::Truncated)), "{format}"),
             }
         }
@@ -225,13 +225,13 @@ fuzz_target!(|input: &[u8]| {
     let heard = play(&setting, &[cut.whole]);
     let in_pieces = play(&setting, &cut.pieces);
     let timed = setting.gap > Duration::ZERO && matches!(setting.how, How::Detected(_));
-    // What gives no data is counted after each read, so that it may be too much for one way of cutting and not for another.
+    // Input that gives no data is counted after each read, so it may exceed the limit for one way of cutting and not for another.
     let skipped = |heard: &Heard| matches!(heard.error(), Some(DecompressErrorKind::Skipped { .. }));
     if skipped(&heard) != skipped(&in_pieces) {
         assert!(heard.plain.starts_with(&in_pieces.plain) || in_pieces.plain.starts_with(&heard.plain), "{format}: other bytes");
     } else if !timed {
-        // Where a frame of zstd states a wrong size, the codec says so with the last bytes of its last block; stored ones
-        // may be out by then, or not.
+        // If a zstd frame states a wrong size, the codec fails at the last bytes of its last block; stored bytes may or may not
+        // have been delivered by then.
         let slack = if format == Format::Zstd && heard.error() == Some(DecompressErrorKind::Data) { 3 } else { 0 };
         let (fewer, more) = (&heard.plain, &in_pieces.plain);
         let (fewer, more) = if fewer.len() < more.len() { (fewer, more) } else { (more, fewer) };

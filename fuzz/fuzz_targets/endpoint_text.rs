@@ -1,4 +1,4 @@
-//! Any text is an endpoint, which is written as text that is read as an equal one, or an error that says where a part begins.
+//! Any text is either an endpoint, which prints as text that parses to an equal one, or an error that says where a part begins.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

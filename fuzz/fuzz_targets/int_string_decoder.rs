@@ -1,4 +1,4 @@
-//! Length-prefixed strings do not depend on how their input is cut, and encoding them again gives what was decoded.
+//! Length-prefixed strings do not depend on how their input is cut, and encoding them again gives the input.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Lines do not depend on how their input is cut, and no more is kept than the limit allows.
+//! Lines do not depend on how their input is cut, and no more is buffered than the limit allows.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A line receiver that changes modes, delimiters and limits, pauses and gives back, as its lines say: nothing may panic
-//! or go on for ever, and nothing may be lost.
+//! A line receiver that changes modes, delimiters and limits, pauses and gives bytes back as its lines say: nothing may panic,
+//! loop for ever, or be lost.
 #![no_main]
 
 use std::cell::Cell;
@@ -69,6 +69,6 @@ fuzz_target!(|input: &[u8]| {
     for _ in 0..=cut.whole.len() {
         connection.call(|transport| transport.resume_producing());
     }
-    // What is left is one line that has no end yet; nothing came twice.
+    // The rest is one line without an end; nothing came twice.
     assert!(received.get() <= cut.whole.len());
 });

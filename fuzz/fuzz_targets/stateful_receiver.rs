@@ -1,4 +1,4 @@
-//! A chain of states that its input chooses never panics, spins or loses a byte.
+//! A chain of states chosen by the input never panics, spins or loses a byte.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A line receiver that is told by its lines to expect compression and to go to raw mode and back, also inside a compressed
-//! stream: however the wire is cut, it gets the lines and raw bytes that the peer meant, in order.
+//! A line receiver whose lines make it expect compression and switch to raw mode and back, also inside a compressed stream:
+//! however the wire is cut, it receives the lines and raw bytes that the peer meant, in order.
 #![no_main]
 
 use std::cell::RefCell;
@@ -11,7 +11,7 @@ use torsade::prelude::*;
 use torsade::{AfterEnd, MemoryReactor};
 use torsade_fuzz::{Cut, reference};
 
-/// What came, in order; raw bytes that follow each other are one.
+/// What was received, in order, with adjacent raw bytes in one piece.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Heard(Vec<(bool, Vec<u8>)>);
 
@@ -89,7 +89,7 @@ impl Script {
         for step in steps.chunks_exact(2) {
             let &[action, value] = step else { break };
             match action % 8 {
-                // Neither may be an end of line, nor a raw count of 0: raw bytes would be waited for that never come.
+                // The count may be neither an end of line nor 0, since raw bytes would then be waited for that never come.
                 0 if value != b'\n' && value > 0 => {
                     script.line(&[b'r', value]);
                     let raw: Vec<u8> = (0..value).map(|at| if at % 5 == 0 { b'\n' } else { at ^ action }).collect();
@@ -144,7 +144,7 @@ fn play(pieces: &[&[u8]], pausing: bool) -> Heard {
         reactor.advance(Duration::ZERO);
     }
     peer.end();
-    // One turn a line where it pauses, and a thousand turns in each of these.
+    // A paused receiver takes one turn for each line, and each of these calls runs a thousand turns.
     (0..10).for_each(|_| reactor.advance(Duration::ZERO));
     assert!(matches!(*reason.borrow(), Some(Reason::ConnectionDone)), "{:?} after {:?}", reason.borrow(), heard.borrow());
     heard.take()

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: input cut into pieces, decoders that must not care, and the codecs of others.
+//! What the fuzz targets share: input cut into pieces, decoders that must not depend on the cuts, and third-party codecs.
 
 #[path = "../../protocols/tests/framing/any_chunking/feed.rs"]
 mod feed;
@@ -6,7 +6,7 @@ pub mod reference;
 
 pub use feed::{frames, lines};
 
-/// An input with a way to cut it: a count, so many lengths, and the data.
+/// An input and how to cut it: a count, that many lengths, and the data.
 pub struct Cut<'a> {
     /// All bytes in one piece.
     pub whole: &'a [u8],
@@ -15,7 +15,7 @@ pub struct Cut<'a> {
 }
 
 impl<'a> Cut<'a> {
-    /// Reads an input; none if it is too short.
+    /// Parses an input; `None` if it is too short.
     pub fn new(input: &'a [u8]) -> Option<Self> {
         let (count, rest) = input.split_first()?;
         let (lengths, whole) = rest.split_at_checked(usize::from(count % 16))?;

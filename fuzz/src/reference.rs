@@ -1,14 +1,14 @@
-//! Streams as flate2, zstd and lz4_flex write and read them, without the engine.
+//! Streams written and read by flate2, zstd and lz4_flex, without the engine.
 
 use std::io::{self, Read, Write};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use torsade::{Dictionary, Format};
 
-/// What a library made of a stream.
+/// What a library read from a stream.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What it gave until it ended, failed or reached the bound.
+    /// What it gave until it ended, failed or reached the limit.
     pub plain: Vec<u8>,
     /// Why it gave no more.
     pub end: End,
@@ -17,17 +17,17 @@ pub struct Outcome {
 /// Why a library gave no more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum End {
-    /// It had given as much as was asked for.
+    /// It has given as much as was requested.
     Bound,
-    /// The stream is over, after so many of its bytes; the libraries of zstd and lz4 do not tell.
+    /// The stream has ended, after this many of its bytes; the zstd and lz4 libraries do not report that.
     Over(Option<usize>),
-    /// It is no such stream.
+    /// The stream is invalid.
     Failed,
-    /// It wants more input; of zstd and lz4 also: it is no such stream.
+    /// It wants more input; for zstd and lz4 also: the stream is invalid.
     Hungry,
 }
 
-/// A dictionary of the format: trained for zstd, text for the others. Gzip has none, and the library of lz4 knows none.
+/// A dictionary of the format: trained for zstd, text for the others. Gzip has none, and the lz4 library does not support any.
 pub fn dictionary(format: Format) -> Dictionary {
     match format {
         Format::Zstd => Dictionary::new(include_bytes!("../../transports/src/compression/tests/trained.zdict")),
@@ -49,7 +49,7 @@ pub fn read(format: Format, wire: &[u8], bound: usize, dictionary: Option<&Dicti
         Format::Gzip => inflate(Decompress::new_gzip(15), wire, bound, None),
         Format::Lz4 => read_out(&mut lz4_flex::frame::FrameDecoder::new(wire), bound),
         _ => {
-            // The library would use it for a frame that does not name it, too.
+            // The library would use it even for a frame that does not name it.
             let named = zstd::zstd_safe::get_dict_id_from_frame(wire).and(dictionary);
             match zstd::stream::read::Decoder::with_dictionary(wire, named.map_or(&[][..], Dictionary::bytes)) {
                 Ok(decoder) => read_out(&mut decoder.single_frame(), bound),
@@ -100,7 +100,7 @@ fn read_out(decoder: &mut dyn Read, bound: usize) -> Outcome {
     Outcome { plain, end }
 }
 
-/// Writes a whole stream, in the deflate family flushed partially after each of these lengths.
+/// Writes a whole stream; in the deflate family with a partial flush after each of these lengths.
 pub fn write(format: Format, level: u32, plain: &[u8], dictionary: Option<&Dictionary>, partial: Option<usize>) -> Vec<u8> {
     written(format, level, plain, dictionary, partial).expect("memory never fails to be written to")
 }
@@ -148,14 +148,14 @@ fn written(
 
 fn deflate(encoder: &mut Compress, plain: &[u8], wire: &mut Vec<u8>, flush: FlushCompress) -> io::Result<()> {
     let before = encoder.total_in();
-    // In one call: a flush that is called for again writes its mark again.
+    // In one call: a repeated flush writes its mark again.
     wire.reserve(plain.len() * 2 + (1 << 18));
     encoder.compress_vec(plain, wire, flush)?;
     assert_eq!(encoder.total_in() - before, plain.len() as u64);
     Ok(())
 }
 
-/// Puts Torsade's announcement into a stream that follows `passed` plain bytes, as its manual describes it.
+/// Puts Torsade's announcement into a stream that follows `passed` plain bytes, as the manual describes it.
 pub fn announce(format: Format, passed: u32, stream: &mut Vec<u8>, dictionary: bool) {
     let (header, zlib_flags) = match format {
         Format::Deflate if dictionary => (6, Some(0xbb)),

@@ -1,4 +1,4 @@
-//! Two protocols joined in memory: what `IoPump` moves, and how its connections end.
+//! Two protocols connected in memory: what `IoPump` moves, and how its connections end.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,7 +11,7 @@ use torsade_protocols::{FileSender, Protocol, Reason, Result, Transport};
 type Log = Rc<RefCell<Vec<String>>>;
 type OnData = fn(&Transport, &[u8]);
 
-/// Notes each callback, and does what it was given for data.
+/// Records each callback, and does what it was given for data.
 struct Noted {
     log: Log,
     on_data: OnData,
@@ -238,7 +238,7 @@ fn of_two_that_are_each_others_producers_neither_waits_for_the_other() -> Result
     near.lose_connection();
     assert_eq!(pumps[1].server().producer(), None, "it has unregistered itself");
     for pump in &mut pumps {
-        // The first is stopped with its consumer's end, and closes in turn.
+        // The first producer is stopped when its consumer ends, and closes in turn.
         pump.flush()?;
         assert!(pump.server().reason().is_some_and(Reason::is_clean));
     }

@@ -1,4 +1,4 @@
-//! Policies around protocols: what passes through, and what a policy holds.
+//! Policies around protocols: what they pass on, and what they enforce.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ fn connect(factory: &mut impl Factory) -> Connection {
     connection
 }
 
-/// Notes the names of all callbacks, and keeps its transport for the test.
+/// Records the names of all callbacks, and keeps its transport for the test.
 #[derive(Clone, Default)]
 struct Noting {
     events: Rc<RefCell<Vec<&'static str>>>,
@@ -50,7 +50,7 @@ struct Plain;
 
 impl ProtocolWrapper for Plain {}
 
-/// Every policy there is around `protocol`.
+/// All policies around `protocol`.
 fn nested(protocol: &Noting) -> impl Factory + 'static {
     let protocol = protocol.clone();
     let wrapped = WrappingFactory::new(move |_| protocol.clone(), |_: &_| Plain);
@@ -131,7 +131,7 @@ impl ProtocolWrapper for PlusOne {
     }
 }
 
-/// Echoes; gives back all that it gets at first.
+/// Echoes; gives its first bytes back.
 struct GiveBack {
     first: bool,
 }
@@ -188,7 +188,7 @@ fn throttling_holds_pull_producers_and_asks_them_again() {
     assert_eq!(connection.value(), line.repeat(2), "what was asked for meanwhile comes afterwards");
 }
 
-/// Notes what it is told, and fails when it is to wait, if that is asked for.
+/// Records its calls; a pause fails if the test asks for that.
 #[derive(Clone, Default)]
 struct Told {
     calls: Rc<RefCell<Vec<&'static str>>>,
@@ -316,7 +316,7 @@ fn a_timeout_that_is_set_for_another_connection_is_of_that_one() {
     clock.assert_clean();
 }
 
-/// Gives back what is less than four bytes.
+/// Gives back a rest of less than four bytes.
 struct Fours(Rc<RefCell<Vec<u8>>>);
 
 impl Protocol for Fours {
@@ -392,7 +392,7 @@ fn a_file_that_cannot_be_read_is_told_and_the_producer_detached() {
     assert_eq!(transport.producer(), None);
 }
 
-/// Gives each byte by itself.
+/// Delivers each byte by itself.
 struct Bytewise;
 
 impl ProtocolWrapper for Bytewise {
@@ -466,7 +466,7 @@ fn tasks_end_with_the_recorded_connection_and_their_errors_are_its_reason() {
     assert_eq!(connection.reason().map(ToString::to_string), Some("the protocol failed: no more".to_owned()));
 }
 
-/// Builds a protocol for a peer of this address, as its factory allows.
+/// Builds a protocol for a peer with this address, if the factory allows it.
 fn peer(factory: &mut impl Factory, peer: &str) -> Option<Box<dyn Protocol>> {
     let peer: SocketAddr = peer.parse().unwrap_or_else(|error| panic!("{peer}: {error}"));
     factory.build_protocol(&peer.into())
@@ -496,7 +496,7 @@ fn an_ipv6_peer_is_its_network_of_64_bits_however_it_changes_its_address() {
     assert!(peer(&mut factory, "[2001:db8::4]:1").is_some());
 }
 
-/// Whether two peers count as one.
+/// Returns whether two peers count as one.
 fn are_one(first: &str, second: &str, ipv6_prefix: u32) -> bool {
     let mut factory = LimitConnectionsByPeer::new(|_| wire::Discard, 1).ipv6_prefix(ipv6_prefix);
     let [first, second] =

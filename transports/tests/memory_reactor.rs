@@ -1,4 +1,4 @@
-//! Servers and clients on a `MemoryReactor`: the real ports and connectors, with the test in the role of the network.
+//! Servers and clients on a `MemoryReactor`: the real ports and connectors, with the test as the network.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,7 +13,7 @@ use torsade_transports::ReactorTcp;
 
 type Log = Rc<RefCell<Vec<String>>>;
 
-/// Echoes, and notes callbacks and hooks.
+/// Echoes, and records callbacks and hooks.
 #[derive(Clone, Default)]
 struct Noted(Log);
 

@@ -1,9 +1,9 @@
-//! What a hub costs: `hub [members [COUNT..] | brokers | silent | topics]`; all of it without arguments.
+//! What a hub costs: `hub [members [COUNT..] | brokers | silent | topics]`, by default all of them.
 //!
-//! `members` publishes to 1, 100 and 10,000 members of a local hub, plain and compressed; their peers are in a process of their own.
-//! `brokers` goes through redis-server and nats-server, where they are installed, beside a bare client of the same protocol and
-//! `redis-benchmark`, in rounds by turns. `silent` has a member that never reads among others, and a room without one.
-//! `topics` publishes on one of many topics that keep their messages.
+//! `members` publishes to 1, 100 and 10,000 members of a local hub, plain and compressed, whose peers are in another process.
+//! `brokers` publishes through redis-server and nats-server, if installed, interleaved with a bare client of the same protocol
+//! and `redis-benchmark`. `silent` compares a topic with one member that never reads to a topic without it. `topics` publishes on
+//! one of many topics that keep their messages.
 
 #[path = "../hub/bare.rs"]
 mod bare;

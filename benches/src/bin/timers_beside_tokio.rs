@@ -1,7 +1,7 @@
-//! Timers beside tokio's, in one process: a million added and cancelled, a million fired, and idle timeouts that every
-//! read puts off. Prints nanoseconds an operation, and the ratio.
+//! Torsade's timers and tokio's in one process: a million added and cancelled, a million fired, and idle timeouts postponed by
+//! every read. Prints nanoseconds per operation, and the ratio.
 //!
-//! Run: `cargo run --release --package torsade-bench --bin timers_beside_tokio [TIMERS]` (1,000,000 unless given)
+//! Run: `cargo run --release --package torsade-bench --bin timers_beside_tokio [TIMERS]` (default 1,000,000)
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep};
 use torsade::prelude::*;
 
-/// Connections with an idle timeout each, and how often every one of them reads.
+/// Connections with an idle timeout each, and how often each connection reads.
 const CONNECTIONS: usize = 100_000;
 const READS: usize = 20;
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A delay in milliseconds that varies from timer to timer; far enough away that none is due before all are made.
+/// A delay in milliseconds that varies from timer to timer, long enough that none is due before all are made.
 fn delay(number: usize) -> Duration {
     Duration::from_millis(60_000 + (number * 7919 % 60_000) as u64)
 }
@@ -32,7 +32,7 @@ fn torsade(count: usize) -> [f64; 3] {
         let calls: Vec<_> = (0..count).map(|number| reactor.call_later(delay(number), || ())).collect();
         calls.iter().for_each(|call| call.cancel().expect("it is active"));
     });
-    // Due at once, since the real clock cannot be moved: they are made in one turn.
+    // Due at once, since the real clock cannot be moved; they are made in one turn.
     let fire = nanoseconds(count, || {
         for number in 0..count {
             reactor.call_later(Duration::from_nanos(number as u64 * 7919 % 1000), || ());
@@ -45,7 +45,7 @@ fn torsade(count: usize) -> [f64; 3] {
     reactor.start_running().expect("it was crashed, not stopped");
     let reset = nanoseconds(CONNECTIONS * READS, || {
         for _ in 0..READS {
-            // In a turn, as in a server: there the clock is read once, and what was put off is moved.
+            // In a turn, as in a server: the clock is read once, and what was postponed is moved.
             let timeouts = Rc::clone(&timeouts);
             reactor.call_later(Duration::ZERO, move || {
                 timeouts.iter().for_each(|timeout| timeout.reset(IDLE).expect("it is active"));
@@ -59,7 +59,7 @@ fn torsade(count: usize) -> [f64; 3] {
 fn tokio(count: usize) -> [f64; 3] {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
-        // A sleep is in the wheel only once it was polled.
+        // A sleep enters the wheel only when first polled.
         let begin = Instant::now();
         let mut sleeps: Vec<Pin<Box<Sleep>>> = (0..count).map(|number| Box::pin(sleep(delay(number)))).collect();
         poll_all(&mut sleeps).await;
@@ -83,7 +83,7 @@ fn tokio(count: usize) -> [f64; 3] {
             for timeout in &mut timeouts {
                 timeout.as_mut().reset(deadline);
             }
-            // As every read in a server would: the task that waits for data polls its timeout again.
+            // As every read in a server does: the task that waits for data polls its timeout again.
             poll_all(&mut timeouts).await;
         }
         let reset = begin.elapsed().as_nanos() as f64 / (CONNECTIONS * READS) as f64;

@@ -1,4 +1,4 @@
-//! One connection of a reactor that is turned by hand, and its peer on a thread.
+//! One connection on a reactor turned by hand, and its peer on a thread.
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use torsade::prelude::*;
 pub struct Link {
     pub reactor: Reactor,
     pub transport: Transport,
-    /// Bytes that the protocol was given.
+    /// Bytes that the protocol has received.
     pub received: Rc<Cell<usize>>,
     lost: Rc<Cell<bool>>,
     peer: Option<JoinHandle<()>>,
@@ -42,7 +42,7 @@ impl Protocol for Sink {
 }
 
 impl Link {
-    /// A connection that a peer makes to us and then acts on.
+    /// A connection from a peer that then calls `act`.
     pub fn with(act: impl FnOnce(TcpStream) + Send + 'static) -> Result<Self> {
         let reactor = Reactor::new()?;
         reactor.start_running()?;
@@ -65,7 +65,7 @@ impl Link {
         Ok(Self { reactor: reactor.clone(), transport, received, lost, peer: Some(peer) })
     }
 
-    /// A connection whose peer swallows everything.
+    /// A connection whose peer drops everything it reads.
     pub fn to_a_sink() -> Result<Self> {
         Self::with(swallow)
     }
@@ -75,7 +75,7 @@ impl Link {
         Self::make(reactor, swallow)
     }
 
-    /// Turns until everything written has left.
+    /// Turns until everything written has been sent.
     pub fn drain(&self) -> Result {
         self.reactor.iterate(Some(Duration::ZERO))?;
         while self.transport.unsent() > 0 {
@@ -84,7 +84,7 @@ impl Link {
         Ok(())
     }
 
-    /// Ends it in order.
+    /// Closes it gracefully.
     pub fn close(mut self) -> Result {
         self.transport.lose_connection();
         while !self.lost.get() {

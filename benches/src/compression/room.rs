@@ -1,4 +1,4 @@
-//! A message to all members of a room whose connections are compressed: by each connection, or once for all of them.
+//! A message to all members of a room with compressed connections: compressed by each connection, or once for all.
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -11,9 +11,9 @@ use torsade::prelude::*;
 use torsade_bench::{events, time};
 
 const MEMBERS: usize = 1000;
-/// Messages of which the shortest time is taken.
+/// Messages; the shortest time counts.
 const ROUNDS: usize = 20;
-/// What is sent to each before, so that its history is full.
+/// Sent to each member first, so that its history is full.
 const BEFORE: usize = 64 << 10;
 
 struct Member(Rc<RefCell<Vec<Transport>>>, Compression);
@@ -38,7 +38,7 @@ struct Room {
     buffer: Vec<u8>,
 }
 
-/// What a delivery takes.
+/// What a delivery costs.
 struct Cost {
     microseconds: f64,
     bytes: f64,
@@ -57,7 +57,7 @@ pub fn run() -> Result {
                 "{size:>5} B {name:24} {:8.0} B {:8.2} us {:8.0} B {:8.2} us",
                 own.bytes, own.microseconds, once.bytes, once.microseconds
             );
-            // They would stay open beside those of the next.
+            // Otherwise they would stay open during the next measurement.
             room.members.borrow().iter().for_each(Transport::abort_connection);
             room.reactor.iterate(Some(Duration::ZERO))?;
         }
@@ -126,7 +126,7 @@ impl Room {
         self.reactor.iterate(Some(Duration::ZERO))
     }
 
-    /// Reads what has come, and turns until nothing is left.
+    /// Reads what has arrived, and turns until nothing is left.
     fn empty(&mut self) -> Result {
         loop {
             for mut peer in &self.peers {

@@ -1,4 +1,4 @@
-//! Bytes a second of a bulk transfer, and microseconds a message, beside what the codec takes for the same alone.
+//! Bytes per second of a bulk transfer, and microseconds per message, compared with the codec alone.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,11 +11,11 @@ use torsade_bench::{best, time};
 
 use super::link::Link;
 
-/// What is written in one turn, by whoever writes.
+/// Bytes written in one turn.
 const TURN: usize = 64 << 10;
 const ROUNDS: usize = 9;
 
-/// How a text is written: in pieces of so many bytes, with a flush after each `flush` bytes of them.
+/// How a text is written: in pieces of this many bytes, with a flush after every `flush` bytes.
 #[derive(Clone, Copy)]
 struct Case {
     format: Format,
@@ -90,7 +90,7 @@ fn print(what: &str, bytes: usize, piece: usize, seconds: [f64; 3]) {
 }
 
 fn write(plain: &[u8], case: Case) -> Result {
-    // The slow ones are long enough with less.
+    // Slow levels take long enough with less.
     let plain = if case.level > 1 { &plain[..plain.len().min(2 << 20)] } else { plain };
     let mut codec = case.codec();
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -117,8 +117,7 @@ fn write(plain: &[u8], case: Case) -> Result {
     Ok(())
 }
 
-/// What a message costs in each format that is built in, side by side; without one, a connection that is not compressed is in its
-/// place.
+/// Compares what a message costs in each built-in format; without a format the connection is not compressed.
 fn formats(plain: &[u8], piece: usize) -> Result {
     let case = Case { format: Format::Zstd, level: 1, piece, flush: piece };
     let turns: Rc<[Box<[u8]>]> = plain[..plain.len().min(2 << 20)].chunks(TURN).map(Into::into).collect();
@@ -151,7 +150,7 @@ impl Case {
     }
 }
 
-/// Gives the codec each piece, and the last one before a flush together with it: no call more than it needs.
+/// Gives the codec each piece, and flushes with the last one, so that no call is superfluous.
 fn write_codec(encoder: &mut Compress, plain: &[u8], case: Case, to: &mut impl Write) {
     let mut wire = Vec::with_capacity(2 * TURN);
     for turn in plain.chunks(TURN) {
@@ -168,7 +167,7 @@ fn write_codec(encoder: &mut Compress, plain: &[u8], case: Case, to: &mut impl W
     }
 }
 
-/// Writes to a peer that swallows it, from inside the turns of the reactor as programs do.
+/// Writes to a peer that drops what it reads, from inside the reactor's turns as programs do.
 fn write_connection(link: &Link, turns: &Rc<[Box<[u8]>]>, case: Case) {
     for turn in 0..turns.len() {
         let (transport, turns) = (link.transport.clone(), Rc::clone(turns));
@@ -208,7 +207,7 @@ fn segments(plain: &[u8], piece: usize) -> Vec<Vec<u8>> {
     plain.chunks(piece).map(compress).collect()
 }
 
-/// Inflates what is read, as a socket hands it over: up to 64 KiB in one read.
+/// Inflates in reads of up to 64 KiB, like those of a socket.
 fn read_codec(mut from: impl Read) {
     let mut inflate = Decompress::new(false);
     let (mut wire, mut plain) = (vec![0; TURN], Vec::with_capacity(TURN));

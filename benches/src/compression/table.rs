@@ -1,4 +1,4 @@
-//! What a message becomes on the wire, and the time it takes: by content, format, dictionary, and how many share a turn.
+//! The size of a message on the wire and its time: by content, format, dictionary, and messages in a turn.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use torsade_bench::{events, numbers, time};
 use super::link::Link;
 
 const MESSAGES: usize = 4096;
-/// How many messages a short connection has.
+/// Messages of a short connection.
 const SHORT: usize = 16;
 const ROUNDS: usize = 3;
-/// What both ends know before the first message, where they know anything.
+/// The length of the dictionary that both ends know, if they use one.
 const KNOWN: usize = 16 << 10;
 
 /// Messages of one kind, and a dictionary of others of the same kind.
@@ -22,7 +22,7 @@ struct Kind {
     dictionary: Dictionary,
 }
 
-/// How messages are put into turns and connections.
+/// How messages are distributed over turns and connections.
 #[derive(Clone, Copy)]
 struct Use {
     name: &'static str,
@@ -53,7 +53,7 @@ pub fn run() -> Result {
     println!("|---|{}", "---|".repeat(columns.len()));
     let rows: Vec<Row> = rows().into_iter().filter(Row::is_built).collect();
     let mut cells = vec![vec![(0.0, f64::MAX); columns.len()]; rows.len()];
-    // All in turn, several times: what disturbs one disturbs the others.
+    // All in turn, several times, so that a disturbance affects all of them.
     for _ in 0..ROUNDS {
         for (row, cells) in rows.iter().zip(&mut cells) {
             for ((kind, way), cell) in columns.iter().zip(cells) {
@@ -98,7 +98,7 @@ impl Row {
         })
     }
 
-    /// Bytes on the wire and seconds of our thread for a message, socket and all; not what a connection takes to be made.
+    /// Bytes on the wire and seconds of our thread for a message, including the socket but not the connecting.
     fn measure(&self, reactor: &Reactor, kind: &Kind, way: Use) -> Result<(f64, f64)> {
         let options = self.options.clone().map(|options| if self.knows { options.dictionary(&kind.dictionary) } else { options });
         let (mut bytes, mut seconds) = (0, 0.0);
@@ -129,7 +129,7 @@ impl Row {
     }
 }
 
-/// A log as JSON, a chat, and bytes that nobody can compress: always the same ones.
+/// A log as JSON, a chat, and bytes that do not compress; the same every time.
 fn kinds() -> [Kind; 3] {
     let events = events();
     let mut lines = events.split_inclusive(|byte| *byte == b'\n');
@@ -159,7 +159,7 @@ fn kinds() -> [Kind; 3] {
 }
 
 impl Kind {
-    /// The second half of the messages, knowing the end of the first.
+    /// The second half of the messages, with the end of the first as dictionary.
     fn new(name: &'static str, mut messages: Vec<Vec<u8>>) -> Self {
         let before: Vec<u8> = messages.drain(..MESSAGES).flatten().collect();
         let dictionary = Dictionary::with_id(1, &before[before.len() - KNOWN..]);
@@ -167,7 +167,7 @@ impl Kind {
     }
 }
 
-/// Programs of others with the same messages, as far as they are installed: see the script.
+/// Other programs with the same messages, if installed: see the script.
 fn others(kinds: &[Kind; 3]) -> Result {
     let folder = std::env::temp_dir().join(format!("torsade-table-{}", std::process::id()));
     std::fs::create_dir(&folder)?;

@@ -1,11 +1,11 @@
-//! A message on a connection that still has its encoder, and on one that has to borrow one and prime it.
+//! A message on a connection that still has its encoder, and on one that has to borrow and prime one.
 
 use torsade::prelude::*;
 use torsade_bench::{best, events, time};
 
 use super::link::Link;
 
-/// More than there are encoders, so that each message finds its own taken away.
+/// More than there are encoders, so that each connection has lost its own when it writes again.
 const CROWD: usize = 65;
 const ROUNDS: usize = 20;
 
@@ -21,9 +21,9 @@ pub fn run() -> Result {
     Ok(())
 }
 
-/// Microseconds a message when so many connections write in turn.
+/// Microseconds per message when this many connections write in turn.
 fn message(crowd: usize, options: &Compression, events: &[u8]) -> Result<f64> {
-    // All on one reactor: encoders are shared by those.
+    // All on one reactor, since each reactor shares its encoders.
     let reactor = Reactor::new()?;
     reactor.start_running()?;
     let links = (0..crowd).map(|_| Link::on(&reactor)).collect::<Result<Vec<_>>>()?;

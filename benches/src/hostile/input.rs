@@ -1,19 +1,19 @@
-//! What hostile peers send: each a beginning, and what goes on for ever.
+//! What hostile peers send: each kind has a beginning, and a unit repeated for ever.
 
 use std::time::Duration;
 
-/// The way in which the server takes it.
+/// How the server processes the input.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
-    /// Every byte as it is.
+    /// Bytes as they are.
     Plain,
-    /// The same, beside this many tasks that yield and do nothing else.
+    /// The same, beside this many tasks that only yield.
     Beside(usize),
     /// As lines.
     Lines,
     /// As netstrings.
     Netstrings,
-    /// As a compressed stream of this name.
+    /// As a compressed stream of this format.
     Stream(&'static str),
     /// As TLS.
     #[cfg(feature = "tls")]
@@ -25,7 +25,7 @@ pub struct Kind {
     pub name: &'static str,
     pub way: Way,
     pub begin: Vec<u8>,
-    /// Repeated.
+    /// Repeated for ever.
     pub unit: Vec<u8>,
     /// How long a peer waits before each write.
     pub pause: Duration,
@@ -38,7 +38,7 @@ impl Kind {
         Self { name, way, begin: begin.to_vec(), unit, pause: Duration::ZERO }
     }
 
-    /// One that sends a byte now and then.
+    /// A kind that sends a byte now and then.
     fn slow(name: &'static str, pause: Duration) -> Self {
         Self { name, way: Way::Plain, begin: Vec::new(), unit: vec![b'p'], pause }
     }
@@ -49,7 +49,7 @@ impl Kind {
     }
 }
 
-/// Bits from the lowest up, as deflate has them.
+/// Bits from the lowest up, as in deflate.
 #[derive(Default)]
 struct Bits(Vec<u8>, usize);
 
@@ -72,26 +72,26 @@ impl Bits {
     }
 }
 
-/// Eight blocks, after which a byte ends.
+/// Eight blocks, which together end on a byte boundary.
 fn eight(block: impl Fn(&mut Bits)) -> Vec<u8> {
     let mut bits = Bits::default();
     (0..8).for_each(|_| block(&mut bits));
     bits.0
 }
 
-/// A block of no data with fixed codes.
+/// A block with fixed codes and no data.
 fn fixed(bits: &mut Bits) {
     bits.put(0b010, 3);
     bits.put(0, 7);
 }
 
-/// A block of no data behind full code tables: 255 literals of 8 bits, one and the end of the block of 9.
+/// A block with full code tables and no data: 255 literals of 8 bits, then one literal and the end of block of 9.
 fn code_tables(bits: &mut Bits) {
     bits.put(0b100, 3);
     bits.put(0, 5);
     bits.put(0, 5);
     bits.put(14, 4);
-    // Code lengths of the alphabet of code lengths: 16 has one bit, 8 two, 9 and 1 three.
+    // Code lengths of the code-length alphabet: 16 has one bit, 8 two, 9 and 1 three.
     for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1] {
         bits.put(
             match symbol {
@@ -108,7 +108,7 @@ fn code_tables(bits: &mut Bits) {
         bits.code(0, 1); // 16: as before
         bits.put(repeated - 3, 2);
     }
-    bits.code(0b10, 2); // twice more: 255 in all
+    bits.code(0b10, 2); // twice more: 255 in total
     bits.code(0b10, 2);
     bits.code(0b111, 3); // 9, and 9
     bits.code(0b111, 3);
@@ -116,7 +116,7 @@ fn code_tables(bits: &mut Bits) {
     bits.code(511, 9); // the end of the block
 }
 
-/// All kinds that this build can take.
+/// All kinds that this build supports.
 pub fn kinds() -> Vec<Kind> {
     let zlib = Way::Stream("deflate");
     let gzip_member = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[3, 0], &[0; 8]].concat();
@@ -169,7 +169,7 @@ pub fn kinds() -> Vec<Kind> {
     kinds
 }
 
-/// 64 MiB of zeros, ended by a flush that forgets them.
+/// 64 MiB of zeros, ended by a full flush.
 fn zeros() -> Vec<u8> {
     use flate2::{Compress, Compression, FlushCompress};
     let mut compress = Compress::new(Compression::best(), false);

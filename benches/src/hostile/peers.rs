@@ -1,4 +1,4 @@
-//! Those who send, and those who wait.
+//! The peers that send, and those that wait.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,22 +14,22 @@ use super::input::Way;
 #[cfg(feature = "tls")]
 use crate::rustls_peer;
 
-/// How many send.
+/// How many peers send.
 const HOSTILE: usize = 64;
 
-/// The first argument of the process that sends.
+/// The first argument of the sending process.
 pub const FLOOD: &str = "--flood";
 
-/// How long the sockets are given to be full.
+/// How long the sockets get to fill up.
 const FILLING: Duration = Duration::from_millis(300);
 
-/// What those who wait ask.
+/// What the waiting peers request.
 const QUESTION: [u8; 16] = *b"0123456789abcdef";
 
-/// One that sends without end.
+/// A peer that sends without end.
 struct Sender {
     socket: TcpStream,
-    /// What is to be sent next, and from where on.
+    /// What to send next, and from where on.
     bytes: Vec<u8>,
     sent: usize,
     #[cfg(feature = "tls")]
@@ -50,7 +50,8 @@ impl Sender {
         })
     }
 
-    /// Sends as much of one piece as the socket takes, waiting for room. An error means that the server has enough of it.
+    /// Sends as much of one piece as the socket takes, waiting for room. An error means that the server has closed the
+    /// connection.
     fn send(&mut self, kind: &Kind) -> std::io::Result<()> {
         if self.sent == self.bytes.len() {
             self.refill(kind)?;
@@ -71,11 +72,11 @@ impl Sender {
     }
 }
 
-/// Sends from as many connections as are hostile, for ever: the program of the process that `flood` begins.
+/// Sends on all hostile connections for ever: the program of the process that `flood` starts.
 pub fn send_for_ever(address: SocketAddr, kind: &Kind) -> Result {
     let senders: Vec<Sender> = (0..HOSTILE).map(|_| Sender::connect(address, kind)).collect::<Result<_>>()?;
     println!("connected");
-    // Threads that wait for room and for nothing else: so the sockets of all kinds are full, those of plain floods too.
+    // Threads that only wait for room, so that the sockets of all kinds stay full, those of plain floods too.
     thread::scope(|scope| {
         for mut sender in senders {
             scope.spawn(move || {
@@ -94,8 +95,8 @@ pub fn send_for_ever(address: SocketAddr, kind: &Kind) -> Result {
     Ok(())
 }
 
-/// Does something while peers of one kind send. They are a process of the lowest priority, since they stand for other
-/// machines: what they need of the processor the server shall not lack.
+/// Runs `act` while peers of one kind send. They are in a process of the lowest priority, since they stand for other machines and
+/// must not take processor time from the server.
 pub fn flood<T>(address: SocketAddr, kind: &Kind, act: impl FnOnce() -> T) -> Result<T> {
     let mut nice = Command::new("nice");
     nice.args(["-n", "19"]).arg(std::env::current_exe()?).args([FLOOD, &address.to_string(), kind.name]);
@@ -111,8 +112,8 @@ pub fn flood<T>(address: SocketAddr, kind: &Kind, act: impl FnOnce() -> T) -> Re
     Ok(result)
 }
 
-/// How long each question of `others` connections waits for its answer, in milliseconds; those that have none yet at the end as
-/// well. Each asks again as many milliseconds after an answer as there are others: together one asks each millisecond.
+/// How long each request on `others` connections waits for its answer, in milliseconds, including those still unanswered at the
+/// end. After an answer each waits as many milliseconds as there are others: together they make one request each millisecond.
 pub fn probe(address: SocketAddr, others: u32, measured: Duration) -> Result<Vec<f64>> {
     let pause = Duration::from_millis(1) * others;
     let begun = Instant::now();

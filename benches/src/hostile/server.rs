@@ -15,18 +15,18 @@ use torsade_bench::cpu_seconds;
 
 use super::input::Way;
 
-/// A server in a thread of its own, which ends when it is dropped.
+/// A server in its own thread, stopped when dropped.
 pub struct Server {
     /// Where hostile peers connect.
     pub hostile: SocketAddr,
-    /// Where an echo is to be had.
+    /// Where an echo is served.
     pub echo: SocketAddr,
     used: Arc<Used>,
     handle: ReactorHandle,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the server's thread has done: turns, nanoseconds of processor time, and how often tasks that yield were polled.
+/// What the server's thread has done: turns, nanoseconds of processor time, and polls of the tasks that yield.
 #[derive(Default)]
 struct Used {
     turns: AtomicU64,
@@ -34,7 +34,7 @@ struct Used {
     nanoseconds: AtomicU64,
 }
 
-/// A moment of that.
+/// These numbers at one moment.
 #[derive(Clone, Copy)]
 pub struct Moment {
     turns: u64,
@@ -43,7 +43,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Milliseconds of processor time a turn between two moments.
+    /// Milliseconds of processor time per turn between two moments.
     pub fn turn_until(self, later: Self) -> f64 {
         (later.nanoseconds - self.nanoseconds) as f64 / 1e6 / (later.turns - self.turns).max(1) as f64
     }
@@ -56,7 +56,7 @@ impl Moment {
     }
 }
 
-/// Yields for ever, and counts how often.
+/// Yields for ever, and counts the polls.
 async fn yield_for_ever(used: Arc<Used>) {
     poll_fn(|context| {
         used.polls.fetch_add(1, Ordering::Relaxed);
@@ -66,14 +66,14 @@ async fn yield_for_ever(used: Arc<Used>) {
     .await;
 }
 
-/// Takes what comes and drops it, as a stream if it is one.
+/// Drops what it receives, decompressing it if it is a stream.
 struct Sink(Option<&'static str>);
 
 impl Protocol for Sink {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         let Some(format) = self.0 else { return Ok(()) };
         let format: Format = format.parse()?;
-        // No limit but that of work: a peer that gives nothing would only come again.
+        // Only work is limited: a peer that gives nothing would just reconnect.
         let options = Decompression::from(format).after_end(AfterEnd::NextStream).max_skipped(u64::MAX).max_ratio(None);
         Ok(transport.expect_compression::<Decompression>(options, b"")?)
     }
@@ -111,7 +111,7 @@ fn listen(reactor: &Reactor, way: Way) -> Result<Port> {
     })
 }
 
-/// Notes from time to time what the thread has used.
+/// Records from time to time what the thread has used.
 fn note(reactor: Reactor, used: Arc<Used>) {
     used.turns.store(reactor.turn_number(), Ordering::Relaxed);
     used.nanoseconds.store((cpu_seconds() * 1e9) as u64, Ordering::Relaxed);
@@ -144,7 +144,7 @@ impl Server {
         Ok(Self { hostile, echo, used, handle, thread: Some(thread) })
     }
 
-    /// What it has used until now.
+    /// What it has used so far.
     pub fn used(&self) -> Moment {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Moment { turns: of(&self.used.turns), polls: of(&self.used.polls), nanoseconds: of(&self.used.nanoseconds) }

@@ -1,15 +1,15 @@
-//! Bare clients of a broker: a socket to publish on and one that is subscribed, which know no more of the protocol than they need.
+//! Bare clients of a broker: a publishing and a subscribed socket that know no more of the protocol than necessary.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use torsade::prelude::*;
 
-/// Publishes and hears on its topic, by blocking calls.
+/// Publishes and receives on its topic, with blocking calls.
 pub struct Bare {
     publisher: TcpStream,
     subscriber: TcpStream,
-    /// A publication as it is sent, how long its answer is, and how long the message is that the subscriber gets.
+    /// A publication on the wire, the length of its answer, and the length of the message that the subscriber receives.
     publication: Vec<u8>,
     answer: usize,
     message: usize,
@@ -36,7 +36,7 @@ impl Bare {
         subscriber.write_all(format!("SUB {topic} 1\r\n").as_bytes())?;
         for stream in [&mut publisher, &mut subscriber] {
             stream.write_all(b"PING\r\n")?;
-            // INFO comes before it.
+            // INFO comes first.
             let mut said = Vec::new();
             while !said.ends_with(b"PONG\r\n") {
                 let mut byte = [0];
@@ -53,7 +53,7 @@ impl Bare {
         Self { publisher, subscriber, publication, answer, message, buffer: vec![0; 64 << 10] }
     }
 
-    /// Publishes so many messages at once, and reads until all have come.
+    /// Publishes this many messages at once, and reads until all have arrived.
     pub fn publish(&mut self, count: usize) -> Result {
         self.publisher.write_all(&self.publication.repeat(count))?;
         for (stream, length) in [(&mut self.subscriber, self.message), (&mut self.publisher, self.answer)] {
@@ -79,7 +79,7 @@ fn connected(port: u16) -> Result<[TcpStream; 2]> {
     Ok([connect()?, connect()?])
 }
 
-/// A string as RESP has it.
+/// A RESP string.
 fn bulk(text: &[u8]) -> String {
     format!("${}\r\n{}\r\n", text.len(), String::from_utf8_lossy(text))
 }

@@ -1,4 +1,4 @@
-//! Through a broker and back, beside a bare client of the same protocol and, with Redis, `redis-benchmark`.
+//! Through a broker and back, compared with a bare client of the same protocol and, for Redis, `redis-benchmark`.
 
 use std::cell::Cell;
 use std::process::Command;
@@ -14,15 +14,15 @@ use super::broker::Broker;
 use super::clock::{microseconds, nanoseconds, percentile};
 
 const SIZE: usize = 200;
-/// Messages that are published at once.
+/// Messages published at once.
 const BURST: usize = 10_000;
-/// The same where each is on disk before it is confirmed.
+/// The same if each is on disk before it is confirmed.
 const STORED: usize = 500;
-/// Messages of which each waits for the one before it.
+/// Messages sent one at a time, each after the one before has arrived.
 const SINGLE: usize = 300;
 const ROUNDS: usize = 5;
 
-/// Two hubs on one reactor, each with its connection: one publishes, the other is subscribed.
+/// Two hubs on one reactor, each with its own connection: one publishes, the other is subscribed.
 struct Hubs {
     reactor: Reactor,
     publisher: Hub,
@@ -30,11 +30,11 @@ struct Hubs {
     heard: Rc<Cell<usize>>,
 }
 
-/// What was measured of one way.
+/// The results of one way.
 struct Measured {
     name: &'static str,
     burst: usize,
-    /// By the clock and by the processor, for a message of a burst, at best.
+    /// The shortest wall-clock and processor times per message of a burst.
     wall: f64,
     cpu: f64,
     singles: Vec<u64>,
@@ -77,7 +77,7 @@ impl Hubs {
         Ok(hubs)
     }
 
-    /// Publishes so many messages at once, and turns until all have come.
+    /// Publishes this many messages at once, and turns until all have arrived.
     fn publish(&self, topic: &str, payload: &[u8], count: usize) -> Result {
         self.heard.set(0);
         for _ in 0..count {
@@ -162,7 +162,7 @@ fn through(name: &str, broker: &Broker, mut bare: Bare, payload: &[u8]) -> Resul
     Ok(())
 }
 
-/// Publications a second; none, with a message, where it is not installed.
+/// Publications per second; prints a message and returns `None` if it is not installed.
 fn redis_benchmark(port: u16, payload: &[u8]) -> Option<f64> {
     let payload = String::from_utf8_lossy(payload);
     let port = port.to_string();
@@ -172,7 +172,7 @@ fn redis_benchmark(port: u16, payload: &[u8]) -> Option<f64> {
         println!("skipped: redis-benchmark is not installed");
         return None;
     };
-    // "test","rps",.. and a line of values, the first of which may have commas and quotes of the payload in it.
+    // "test","rps",.. and a line of values, the first of which may contain the payload's commas and quotes.
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let values = text.lines().last()?.rsplit("\",\"").collect::<Vec<_>>();
     values.get(6)?.parse().ok()

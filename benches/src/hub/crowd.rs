@@ -1,4 +1,4 @@
-//! A hub of this process, on a reactor that is turned by hand, and its members, whose peers are in another process.
+//! A hub in this process, on a reactor turned by hand, and its members, whose peers are in another process.
 
 use std::cell::RefCell;
 use std::process::{Child, Command};
@@ -10,27 +10,27 @@ use torsade::prelude::*;
 
 use super::clock::nanoseconds;
 
-/// What each payload becomes longer by, as a line.
+/// The length of the line end added to each payload.
 const LINE_END: usize = 2;
 
 /// Connections that join a topic.
 pub struct Group {
     pub topic: &'static str,
     pub members: usize,
-    /// Whether their peers read; what they do not read is bounded as it is by default.
+    /// Whether their peers read; if not, the default limits apply.
     pub reads: bool,
 }
 
 pub struct Crowd {
     pub hub: Hub,
     reactor: Reactor,
-    /// Those who read.
+    /// The connections whose peers read.
     readers: Rc<RefCell<Vec<Transport>>>,
     pub silent: Rc<RefCell<Vec<Transport>>>,
     control: LineTransport,
     answer: Rc<RefCell<Option<String>>>,
     peers: Child,
-    /// Bytes that were sent to readers who did not compress.
+    /// Bytes sent to readers without compression.
     plain: u64,
 }
 
@@ -108,7 +108,7 @@ impl Crowd {
         Ok(Self { hub, reactor, readers, silent, control, answer, peers, plain: 0 })
     }
 
-    /// Compresses what readers are sent, or no more; in a turn of its own.
+    /// Switches compression to the readers on or off, in a turn of its own.
     pub fn compress(&mut self, on: bool) -> Result {
         for reader in &*self.readers.borrow() {
             if on {
@@ -121,7 +121,7 @@ impl Crowd {
         self.settle(None)
     }
 
-    /// Publishes messages, so many in a turn, to so many readers, and turns until all were written.
+    /// Publishes messages, `a_turn` in each turn, to this many readers, and turns until all are written.
     pub fn publish(&mut self, topic: &str, messages: &[&[u8]], a_turn: usize, readers: usize, compressed: bool) -> Result {
         let wanted = self.delivered() + (messages.len() * readers) as u64;
         for some in messages.chunks(a_turn) {
@@ -139,7 +139,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Waits until all readers have all of it. With a key the peers note how late it came, since `sent`.
+    /// Waits until all readers have everything. With a key the peers record the time since `sent`.
     pub fn settle(&mut self, sent: Option<(u64, &str)>) -> Result {
         while self.readers.borrow().iter().any(|reader| reader.unsent() > 0) {
             self.reactor.iterate(Some(Duration::from_millis(1)))?;
@@ -150,21 +150,21 @@ impl Crowd {
         self.ask(&format!("until {} {sent} {key}", self.plain + compressed)).map(drop)
     }
 
-    /// One message, whose way to each reader is noted under the key.
+    /// Publishes one message, and records its latency to each reader under the key.
     pub fn publish_timed(&mut self, topic: &str, message: &[u8], readers: usize, compressed: bool, key: &str) -> Result {
         let sent = nanoseconds();
         self.publish(topic, &[message], 1, readers, compressed)?;
         self.settle(Some((sent, key)))
     }
 
-    /// Half of what was noted under a key, and 99 in 100, took at most so many nanoseconds.
+    /// The median and the 99th percentile of the latencies recorded under a key, in nanoseconds.
     pub fn latencies(&mut self, key: &str) -> Result<(u64, u64)> {
         let answer = self.ask(&format!("report {key}"))?;
         let (half, most) = answer.split_once(' ').ok_or("no report")?;
         Ok((half.parse()?, most.parse()?))
     }
 
-    /// Messages that readers were given.
+    /// Messages given to readers.
     fn delivered(&self) -> u64 {
         self.hub.stats().delivered
     }
@@ -194,7 +194,7 @@ impl Drop for Crowd {
             members.borrow().iter().for_each(Transport::abort_connection);
         }
         self.turn().ok();
-        // Whether it ended by itself or not.
+        // It may have ended already.
         self.peers.kill().ok();
         self.peers.wait().ok();
     }

@@ -1,4 +1,4 @@
-//! What it costs to publish to local members.
+//! The cost of publishing to local members.
 
 use torsade::prelude::*;
 use torsade_bench::{events, time};
@@ -10,7 +10,7 @@ const SIZE: usize = 200;
 const ROUNDS: usize = 3;
 const TOPIC: &str = "room.bench";
 
-/// How many messages are published in a turn of the loop: each by itself, and as many as a busy room has.
+/// How many messages are published in a turn of the loop: a single one, and as many as in a busy room.
 const A_TURN: [usize; 2] = [1, 32];
 
 pub fn run(counts: &[usize]) -> Result {

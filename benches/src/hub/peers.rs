@@ -1,4 +1,4 @@
-//! The peers of a crowd, in a process of their own: `hub peers CONTROL [PORT COUNT READS]..`.
+//! The peers of a crowd, in their own process: `hub peers CONTROL [PORT COUNT READS]..`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,20 +9,20 @@ use torsade::prelude::*;
 
 use super::clock::{nanoseconds, percentile};
 
-/// Attempts to connect at a time: fewer than wait to be accepted.
+/// Concurrent connection attempts, fewer than fit into the accept queue.
 const AT_ONCE: usize = 100;
 
-/// What has come to all peers together.
+/// What all peers together have received.
 #[derive(Default)]
 struct Counts {
     total: u64,
-    /// When something came, since the parent was last answered.
+    /// When bytes arrived, since the parent's last answer.
     arrivals: Vec<u64>,
     wanted: Option<Wanted>,
     latencies: HashMap<String, Vec<u64>>,
 }
 
-/// The parent is to be answered when so many bytes have come in all; what came is late by the time since `sent`, if that is given.
+/// The parent gets an answer when this many bytes have arrived in total; with `sent`, latencies since then are recorded.
 struct Wanted {
     total: u64,
     sent: u64,
@@ -47,7 +47,7 @@ impl Counts {
     }
 }
 
-/// The parent's connection, by which it asks.
+/// The parent's connection for requests.
 struct Control {
     counts: Rc<RefCell<Counts>>,
     transport: Rc<RefCell<Option<LineTransport>>>,

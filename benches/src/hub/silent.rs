@@ -1,4 +1,4 @@
-//! A member that never reads: what it is kept of, and what the others notice.
+//! A member that never reads: how much is kept for it, and how it affects the others.
 
 use torsade::prelude::*;
 use torsade_bench::events;

@@ -1,4 +1,4 @@
-//! What a message costs Redis and us when many topics keep their messages: one is published at a time, on one of them.
+//! What a message costs Redis and this process when many topics keep their messages: one is published at a time, on one of them.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -46,7 +46,7 @@ fn topics(broker: &Broker, count: usize) -> Result {
         }
         Ok(())
     };
-    // Until all subscriptions have begun: some of these may come before that.
+    // Until all subscriptions have begun; some of these messages may arrive earlier.
     while heard.get() < count {
         let before = heard.get();
         for number in 0..count {
@@ -77,7 +77,7 @@ fn topic(number: usize) -> String {
     format!("kept.room.{number}")
 }
 
-/// What Redis has taken, sent and worked so far.
+/// What Redis has received, sent and computed so far.
 struct Used {
     input: f64,
     output: f64,

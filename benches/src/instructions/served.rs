@@ -1,4 +1,4 @@
-//! A server on a reactor that is turned by hand, and its peers.
+//! A server on a reactor turned by hand, and its peers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 
-/// How a deflate stream is known to be flushed: the end of an empty stored block.
+/// Marks a flush in a deflate stream: the end of an empty stored block.
 const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// When a peer has got its answer.
+/// When a peer's answer is complete.
 pub enum Answer {
     Bytes(usize),
     Flush,
@@ -31,12 +31,12 @@ pub struct Served {
 }
 
 impl Served {
-    /// A server and so many peers.
+    /// A server and this many peers.
     pub fn new<F: Factory + 'static>(peers: usize, factory: F) -> Result<Self> {
         Self::with(peers, |reactor| Ok(reactor.listen_tcp("127.0.0.1:0", factory)?))
     }
 
-    /// The same, listening in a way of one's own.
+    /// The same with its own way to listen.
     pub fn with(peers: usize, listen: impl FnOnce(&Reactor) -> Result<Port>) -> Result<Self> {
         let reactor = Reactor::new()?;
         let port = listen(&reactor)?;
@@ -53,7 +53,7 @@ impl Served {
         Ok(Self { reactor, peers, buffer: vec![0; 65_536] })
     }
 
-    /// So many rounds, in each of which the first peer sends the next of the requests, and every peer gets this answer.
+    /// Runs this many rounds: the first peer sends the next request, and every peer receives this answer.
     pub fn run(&mut self, rounds: usize, requests: &[Vec<u8>], answer: &Answer) -> Result {
         for round in 0..rounds {
             self.say(0, &requests[round % requests.len()])?;
@@ -67,7 +67,7 @@ impl Served {
         Ok((&self.peers[peer]).write_all(request)?)
     }
 
-    /// Has a thread do this with the first peer's socket, which blocks meanwhile, and turns the reactor until it is done.
+    /// Runs `act` on a thread with the first peer's socket, in blocking mode, and turns the reactor until it is done.
     #[cfg(feature = "tls")]
     pub fn prepare<T, F>(&mut self, act: F) -> Result<T>
     where

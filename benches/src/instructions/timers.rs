@@ -1,4 +1,4 @@
-//! Timers on a clock whose time stands still between turns: a hundred of them a round.
+//! Timers on a clock whose time stands still between turns: a hundred in each round.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use torsade::{Clock, DelayedCall, Result};
 
 const TIMERS: usize = 100;
 
-/// Between one and two minutes, in no order.
+/// Between one and two minutes, in random order.
 fn delay(number: usize) -> Duration {
     Duration::from_millis(60_000 + (number * 7919 % 60_000) as u64)
 }
@@ -15,7 +15,7 @@ fn add(clock: &Clock) -> Vec<DelayedCall> {
     (0..TIMERS).map(|number| clock.call_later(delay(number), || {})).collect()
 }
 
-/// They are added, and fire.
+/// Adds them, and lets them fire.
 pub fn fire(rounds: usize) -> Result {
     let clock = Clock::new();
     for _ in 0..rounds {
@@ -25,7 +25,7 @@ pub fn fire(rounds: usize) -> Result {
     Ok(())
 }
 
-/// Each is put off, as an idle timeout is by a read: in a turn, where the clock is read once.
+/// Postpones each one, as a read does to an idle timeout: in a turn, where the clock is read once.
 pub fn put_off(rounds: usize) -> Result {
     let clock = Clock::new();
     let calls = add(&clock);
@@ -38,7 +38,7 @@ pub fn put_off(rounds: usize) -> Result {
     Ok(())
 }
 
-/// They are added, and cancelled.
+/// Adds and cancels them.
 pub fn cancel(rounds: usize) -> Result {
     let clock = Clock::new();
     for _ in 0..rounds {

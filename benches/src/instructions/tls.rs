@@ -1,7 +1,7 @@
-//! One small record each way, on a connection whose handshake is over.
+//! One small record each way, on a connection after its handshake.
 //!
-//! The peer has made all the records that it may send beforehand, and does not decrypt those that come: neither is in what
-//! a round costs.
+//! The peer makes all the records it may send beforehand, and does not decrypt what it receives, so neither is counted in a
+//! round.
 
 use std::io::{Read, Write};
 
@@ -10,7 +10,7 @@ use torsade::prelude::*;
 use super::served::{Answer, Served};
 use crate::{echo, keys, rustls_peer};
 
-/// No run has more rounds, and every run makes as many records.
+/// The maximum number of rounds; every run makes this many records.
 const MOST: usize = 1_000;
 const MESSAGE: [u8; 64] = [b'x'; 64];
 
@@ -22,7 +22,7 @@ pub fn echo(rounds: usize) -> Result {
     let mut served = Served::with(1, |reactor| Ok(reactor.listen_tls("127.0.0.1:0", &config, |_peer| echo::Echo)?))?;
     let mut tls = served.prepare(|socket| {
         let mut tls = rustls_peer::handshake(socket)?;
-        // Once this is back, the tickets of the server are read as well.
+        // When this has come back, the server's tickets have been read as well.
         let mut stream = rustls::Stream::new(&mut tls, socket);
         stream.write_all(&MESSAGE)?;
         stream.read_exact(&mut MESSAGE.clone())?;

@@ -1,4 +1,4 @@
-//! A certificate for the length of a run.
+//! A certificate for one run.
 
 use torsade::{PrivateCertificate, prelude::*};
 

@@ -1,4 +1,4 @@
-//! The other ends, in a process of their own.
+//! The other ends, in their own process.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use torsade::prelude::*;
 
-/// How long one connection may take to come about.
+/// The timeout for one connection.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
@@ -29,7 +29,7 @@ impl Peer {
 
 impl Protocol for Peer {
     fn connection_made(&mut self, transport: &Transport) -> Result {
-        // What comes in need not be understood, which would take a decoder each.
+        // The received bytes need not be decompressed, which would take a decoder each.
         transport.set_detection(Detect::Off);
         if self.tls { Ok(()) } else { self.begin(transport) }
     }
@@ -43,12 +43,12 @@ impl Protocol for Peer {
     }
 }
 
-/// Connects so many, one after the other, which say this and stay until standard input ends.
+/// Connects `count` peers, one after the other, which send `says` and stay until standard input ends.
 pub fn run(address: &str, count: usize, says: &str, tls: bool) -> Result {
     let reactor = Reactor::new()?;
     reactor.start_running()?;
     let peer = Peer { says: says.into(), tls, open: Rc::default() };
-    let config = TlsClientConfig::builder().dangerous_no_verification().server_name("localhost").build()?; // of any certificate
+    let config = TlsClientConfig::builder().dangerous_no_verification().server_name("localhost").build()?; // accepts any certificate
     for number in 0..count {
         let begun = Instant::now();
         let made = peer.clone();
@@ -65,7 +65,7 @@ pub fn run(address: &str, count: usize, says: &str, tls: bool) -> Result {
             }
         }
     }
-    // What is written but not sent yet leaves.
+    // Sends what is written but still unsent.
     reactor.iterate(Some(Duration::ZERO))?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The generator: a fixed number of requests by clients of this process, on one thread.
+//! The generator: a fixed number of requests by clients in this process, on one thread.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -8,21 +8,21 @@ use torsade::prelude::*;
 
 const MESSAGE: [u8; 64] = [b'm'; 64];
 
-/// Clients, and what each kind of work comes to: echoes, deliveries, connections.
+/// The number of clients, and of the requests of each kind of work.
 const CLIENTS: usize = 100;
 const ECHOES: usize = 300_000;
 const DELIVERIES: usize = 500_000;
 const CONNECTIONS: usize = 20_000;
 
-/// What the clients have in common.
+/// What the clients share.
 struct Load {
-    /// Clients that are not ready yet; the work begins with the last.
+    /// Clients that are not ready yet; the work begins when the last is.
     missing: Cell<usize>,
     left: Cell<usize>,
     clients: RefCell<Vec<Transport>>,
 }
 
-/// Makes all clients ready, calls `begin`, and lets them work; the number of requests.
+/// Connects all clients, calls `begin`, and lets them work; returns the number of requests.
 pub fn run(work: &str, address: SocketAddr, begin: impl FnOnce() -> Result) -> Result<usize> {
     let reactor = Reactor::new()?;
     let total = match work {
@@ -63,19 +63,19 @@ impl Load {
         self.clients.borrow_mut().push(client.clone());
     }
 
-    /// The first says something to all.
+    /// The first client sends a message to all.
     fn speak(&self) {
         self.clients.borrow().iter().take(1).for_each(|speaker| speaker.write("message\r\n"));
     }
 
-    /// One request is done; whether there is another.
+    /// Counts a request as done; returns whether there is another.
     fn goes_on(&self) -> bool {
         self.left.set(self.left.get().saturating_sub(1));
         self.left.get() > 0
     }
 }
 
-/// Asks for an echo after the other.
+/// Requests one echo after the other.
 struct Asks {
     load: Rc<Load>,
     got: usize,
@@ -99,7 +99,7 @@ impl Protocol for Asks {
     }
 }
 
-/// Asks for one echo on each connection.
+/// Requests one echo on each connection.
 struct Visits {
     load: Rc<Load>,
     address: SocketAddr,
@@ -116,7 +116,7 @@ impl Protocol for Visits {
     }
 
     fn data_received(&mut self, transport: &Transport, _: &[u8]) -> Result {
-        // A reset leaves no TIME_WAIT, of which there would be too many.
+        // A reset leaves no TIME_WAIT; there would be too many.
         transport.abort_connection();
         if self.load.goes_on() {
             let (load, address) = (Rc::clone(&self.load), self.address);
@@ -127,7 +127,7 @@ impl Protocol for Visits {
     }
 }
 
-/// A member of the chat; when all have a message the first says the next.
+/// A member of the chat; when all have a message the first sends the next.
 struct Member {
     load: Rc<Load>,
 }

@@ -1,4 +1,4 @@
-//! The workers, which say what they have used when they are asked on standard input, and stop when it ends.
+//! The workers: they report what they have used for each line of standard input, and stop when it ends.
 
 use std::cell::Cell;
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ struct Done {
 pub fn run(work: &str, listening: &str, count: usize) -> Result {
     let first = reuse_port_listener("127.0.0.1:0".parse()?)?;
     let address = first.local_addr()?;
-    // Clients come only when all workers listen.
+    // The clients may connect only when all workers listen.
     let all = Barrier::new(count);
     workers(count, |worker| {
         let own = listening == "own" && worker.index() > 0;

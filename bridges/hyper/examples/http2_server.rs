@@ -47,7 +47,7 @@ fn tls() -> Result<TlsServerConfig> {
     Ok(TlsServerConfig::builder().certificate(certificate).application_protocols(["h2", "http/1.1"]).build()?)
 }
 
-/// Serves on both endpoints of any reactor; with TLS on the first.
+/// Serves on two endpoints of any reactor, with TLS on the first.
 pub fn start(reactor: &Reactor, secure: &str, plain: &str) -> Result<[Port; 2]> {
     let server = HttpServer::new(service_fn(serve));
     let secure: ServerEndpoint = secure.parse()?;

@@ -29,18 +29,18 @@ fn serve(reactor: &Reactor) -> Result<Port> {
         let text = format!("you are visitor {}", visitors.get());
         async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(text))) }
     });
-    // The date would be the system's, another one in every run.
+    // The date would be the system's, different in every run.
     Ok(HttpServer::new(page).auto_date_header(false).listen(reactor, "tcp:80")?)
 }
 
-/// Gets the page once.
+/// Fetches the page once.
 async fn get(client: &Client) -> Result<String> {
     let response = client.get("http://shop.example/").await?;
     let body = response.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8(body.to_vec())?)
 }
 
-/// Gets the page, however often that has to be tried; waits longer after each failure.
+/// Fetches the page, retrying with longer and longer delays.
 async fn get_at_last(reactor: &Reactor, client: &Client, told: &Told) -> Result<()> {
     for attempt in 0..10 {
         match get(client).await {
@@ -55,7 +55,7 @@ async fn get_at_last(reactor: &Reactor, client: &Client, told: &Told) -> Result<
     Err("given up".into())
 }
 
-/// What the client tells, with the time.
+/// What the client reports, with the time.
 #[derive(Clone, Default)]
 struct Told(Rc<std::cell::RefCell<String>>);
 
@@ -65,7 +65,7 @@ impl Told {
     }
 }
 
-/// Plays it, and gives what was told and the log.
+/// Runs the simulation; returns the client's report and the log.
 pub fn play(seed: u64) -> Result<String> {
     let simulation = Simulation::with_faults(seed, Faults::lossy());
     simulation.add_name("shop.example", SERVER);

@@ -17,7 +17,7 @@ const AT_ONCE: usize = 20;
 const LARGEST: usize = 10_000_000;
 const ATTEMPTS: u32 = 3;
 
-/// Fetches a page, and says what came of it.
+/// Fetches a page; returns its status and size as text.
 async fn fetch(client: &Client, url: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
     let response = client.get(url).await?;
     let status = response.status();
@@ -25,7 +25,7 @@ async fn fetch(client: &Client, url: &str) -> Result<String, Box<dyn Error + Sen
     Ok(format!("{status}, {} bytes", page.to_bytes().len()))
 }
 
-/// The same, and again when the network is at fault: after a second, then after two.
+/// Fetches a page, and retries after a second, then after two, if the network was at fault.
 async fn fetch_again(reactor: &Reactor, client: &Client, url: &str) -> Result<String> {
     let mut attempt = 1;
     loop {
@@ -42,7 +42,7 @@ fn is_passing(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref().map(ClientError::kind).is_some_and(|kind| matches!(kind, Closed | Connect | TimedOut))
 }
 
-/// Fetches all of them, and tells a line of each when it is done.
+/// Fetches all pages, and reports each with a line when it is done.
 pub async fn run(reactor: Reactor, client: Client, urls: Vec<String>, tell: impl Fn(String) + Clone + 'static) -> Result {
     let slots = DeferredSemaphore::new(AT_ONCE);
     let mut fetches = Vec::new();

@@ -15,13 +15,13 @@ fn pieces<'a>(data: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     places.windows(2).map(|pair| &data[pair[0]..pair[1]]).collect()
 }
 
-/// Bytes of which many matter to some decoder.
+/// Bytes, many of which mean something to one of the decoders.
 fn input() -> impl Strategy<Value = Vec<u8>> {
     const BYTES: &[u8] = b"\r\n\r\naa::,,00123456789\0\x01\x02\x03\x05\x08";
     vec(any::<u8>(), 0..150).prop_map(|all| all.iter().map(|byte| BYTES[usize::from(*byte) % BYTES.len()]).collect())
 }
 
-/// Netstrings, of which a few are broken.
+/// Netstrings, a few of them broken.
 fn netstrings() -> impl Strategy<Value = Vec<u8>> {
     let one = (vec(any::<u8>(), 0..20), prop_oneof![9 => Just(","), 1 => Just(";")]);
     vec(one, 0..8).prop_map(|all| {

@@ -1,4 +1,4 @@
-//! What decoders make of bytes: lines, netstrings, strings with their length, states, and formats of one's own.
+//! What decoders make of bytes: lines, netstrings, strings with a length, states, and your own formats.
 
 use std::convert::Infallible;
 

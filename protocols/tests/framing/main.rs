@@ -1,4 +1,4 @@
-//! Messages out of a stream: however it is cut, and in time.
+//! Messages from a stream: independent of the cuts, and complete in time.
 
 mod any_chunking;
 mod decoders;

@@ -1,4 +1,4 @@
-//! A message that was begun has to come whole in time: lines, frames, strings and the bytes of a state alike.
+//! A message that has begun must be complete in time: a line, frame, string or the bytes of a state.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn a_peer_that_sends_a_byte_now_and_then_and_never_a_whole_message_is_ended_afte
         (b"x", connect(StatefulReceiver::new(Echo))),
     ];
     for (byte, mut connection) in receivers {
-        // An idle timeout of half a minute never sees this peer.
+        // An idle timeout of half a minute never fires for this peer.
         connection.deliver(byte);
         connection.advance(29 * SECOND);
         connection.deliver(byte);
@@ -105,7 +105,7 @@ fn messages_that_come_whole_set_no_timer_and_idle_peers_are_not_concerned() {
 fn every_message_has_all_its_time() {
     let mut connection = lines();
     for _ in 0..10 {
-        // The rest of a line comes with the beginning of the next one.
+        // The rest of a line arrives with the beginning of the next one.
         connection.deliver(b"\r\nhalf a line");
         connection.advance(59 * SECOND);
     }

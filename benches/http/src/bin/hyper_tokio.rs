@@ -1,4 +1,4 @@
-//! HTTP on one thread of tokio, as hyper-util does it: `hyper_tokio HOST:PORT`. Answers every request with a short text.
+//! HTTP on one tokio thread, served by hyper-util: `hyper_tokio HOST:PORT`. Answers every request with a short text.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder.http1().timer(TokioTimer::new());
                 builder.http2().timer(TokioTimer::new());
-                // A peer that goes away is no error of the server's.
+                // A peer that disconnects is no error of the server.
                 builder.serve_connection(TokioIo::new(socket), service_fn(hello)).await.ok();
             });
         }

@@ -2,16 +2,16 @@
 
 use torsade::prelude::*;
 
-/// How much a GET gets, and a PUT brings.
+/// The length of a GET's answer and of a PUT's body.
 const BULK: usize = 256 << 20;
 
 #[derive(Default)]
 struct Server {
-    /// What is still to come of a PUT.
+    /// How much of a PUT is still missing.
     awaited: usize,
 }
 
-/// The rest of an answer, a piece for each call.
+/// The rest of an answer, a piece in each call.
 struct Bulk {
     left: usize,
     piece: Vec<u8>,

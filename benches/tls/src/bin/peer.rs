@@ -1,7 +1,7 @@
 //! The client of `compare`: `peer KIND ADDRESS CERT COUNT`, one thread, blocking.
 //!
-//! It works in steps. Before each it prints "ready" and waits for a line, and after the last it prints "done": so the server's
-//! processor time can be read while nothing happens.
+//! It works in steps. Before each step it prints "ready" and waits for a line, and after the last it prints "done", so that the
+//! server's processor time can be read while nothing happens.
 //!
 //! - `full13`, `full12`: COUNT times connects, makes a full handshake of that version, has [`SMALL`] bytes sent back, and ends the
 //!   connection both ways.
@@ -23,7 +23,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
-/// How much a GET gets, and a PUT brings.
+/// The length of a GET's answer and of a PUT's body.
 const BULK: usize = 256 << 20;
 
 /// How many connections send small messages, and their size.
@@ -64,7 +64,7 @@ impl Peer {
         Ok(StreamOwned::new(session, socket))
     }
 
-    /// A handshake, an echo, and the end of the connection both ways. Says whether a session was resumed.
+    /// A handshake, an echo, and the end of both streams. Returns whether a session was resumed.
     fn visit(&self) -> Result<bool> {
         let mut stream = self.connect()?;
         let resumed = stream.conn.handshake_kind() == Some(HandshakeKind::Resumed);
@@ -157,7 +157,7 @@ fn answered(stream: &mut Tls) -> Result {
     Ok(stream.read_exact(&mut [0; SMALL])?)
 }
 
-/// Says so, and waits for a line.
+/// Prints `what`, and waits for a line.
 fn step(what: &str) -> Result {
     println!("{what}");
     stdin().read_line(&mut String::new())?;

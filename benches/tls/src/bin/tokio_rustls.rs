@@ -1,4 +1,4 @@
-//! The server of `compare` on tokio, one thread.
+//! The server of `compare` on tokio, with one thread.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
-/// How much a GET gets, and a PUT brings.
+/// The length of a GET's answer and of a PUT's body.
 const BULK: usize = 256 << 20;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -18,7 +18,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 async fn serve(acceptor: TlsAcceptor, socket: TcpStream) -> Result {
     socket.set_nodelay(true)?;
     let mut stream = acceptor.accept(socket).await?;
-    // More is taken once there is a lot to come.
+    // Grows when there is much to read.
     let mut room = vec![0; 1024];
     let mut awaited = 0;
     loop {
@@ -47,7 +47,7 @@ async fn serve(acceptor: TlsAcceptor, socket: TcpStream) -> Result {
             stream.write_all(data).await?;
         }
     }
-    // With close_notify.
+    // Sends close_notify.
     Ok(stream.shutdown().await?)
 }
 

@@ -1,4 +1,4 @@
-//! Forwarding of a request to the server in its URI, and of the answer.
+//! Forwards a request to the server in its URI, and the answer back.
 
 use http_body_util::{Either, Full};
 use hyper::body::Bytes;
@@ -10,10 +10,10 @@ use torsade_hyper::{Client, ClientErrorKind, RequestBody, ResponseBody};
 
 pub type Answer = Response<Either<ResponseBody, Full<Bytes>>>;
 
-/// Sends `request` on, and gives the server's answer, or says why there is none.
+/// Forwards `request`; returns the server's answer, or an error answer that says why there is none.
 pub async fn forward(client: &Client, mut request: Request<RequestBody>) -> Answer {
     remove_hop_by_hop(request.headers_mut());
-    // The host in the URI counts, and the client writes it (RFC 9112, 3.2.2); a password for proxies is not for servers.
+    // The client sets Host from the URI, which takes precedence (RFC 9112, 3.2.2); the proxy's password is not for servers.
     request.headers_mut().remove(HOST);
     request.headers_mut().remove(PROXY_AUTHORIZATION);
     request.headers_mut().append(VIA, HeaderValue::from_static("1.1 torsade"));
@@ -34,14 +34,14 @@ pub async fn forward(client: &Client, mut request: Request<RequestBody>) -> Answ
     }
 }
 
-/// An answer of the proxy's own.
+/// An answer by the proxy itself.
 pub fn refuse(status: StatusCode, why: impl ToString) -> Answer {
     let mut answer = Response::new(Either::Right(Full::from(why.to_string() + "\n")));
     *answer.status_mut() = status;
     answer
 }
 
-/// Removes what is between two neighbours only (RFC 9110, 7.6.1).
+/// Removes headers that are only for the next hop (RFC 9110, 7.6.1).
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<HeaderName> = named.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse().ok()).collect();

@@ -26,14 +26,14 @@ async fn serve(reactor: Reactor, client: Client, mut request: Request<RequestBod
     let Some(Ok(server)) = request.uri().authority().map(|authority| ClientEndpoint::tcp(authority.as_str())) else {
         return Ok(refuse(StatusCode::BAD_REQUEST, "CONNECT takes a host and a port"));
     };
-    // The answer says whether the server was reached, so that comes first.
+    // The answer depends on whether the server was reached, so connect first.
     match reactor.connect_async(server).await {
         Ok(server) => {
             let client = upgrade::on(&mut request);
             reactor.spawn(async move {
                 match client.await {
                     Ok(client) => tunnel::join(client, server).await,
-                    // It left before it had its answer.
+                    // The client left before it had its answer.
                     Err(_) => Ok(()),
                 }
             });

@@ -1,14 +1,14 @@
-//! A tunnel: two connections joined.
+//! A tunnel between two connections.
 
 use futures_lite::future::try_zip;
 use futures_lite::io::{copy, split};
 use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use torsade::prelude::*;
 
-/// Passes on what comes from either side, and the end of either stream, until both have ended. A loss of one ends the other.
+/// Passes on the bytes of either side, and the end of either stream, until both have ended. If one is lost, the other is aborted.
 pub async fn join(one: AsyncConnection, other: AsyncConnection) -> Result {
     let ((one_out, one_in), (other_out, other_in)) = (split(one), split(other));
-    // A tunnel that breaks is no error of the proxy's: each side sees how the other has ended.
+    // A tunnel that breaks is no error of the proxy: each side sees how the other has ended.
     if let Err(error) = try_zip(pass(one_out, other_in), pass(other_out, one_in)).await {
         log::info!("a tunnel broke: {error}");
     }

@@ -24,13 +24,13 @@ async fn serve(client: Client, server: Authority, mut request: Request<RequestBo
     uri.authority = Some(server);
     match Uri::from_parts(uri) {
         Ok(uri) => *request.uri_mut() = uri,
-        // The target of OPTIONS may be an asterisk, which is no path.
+        // The target of OPTIONS may be an asterisk, which is not a path.
         Err(error) => return Ok(refuse(StatusCode::BAD_REQUEST, error)),
     }
     Ok(forward(&client, request).await)
 }
 
-/// Serves what `server` has, on any reactor.
+/// Serves the pages of `server` on any reactor.
 pub fn start(reactor: &Reactor, endpoint: &str, server: &str) -> Result<Port> {
     let (client, server) = (Client::new(reactor), server.parse::<Authority>()?);
     let service = service_fn(move |request| serve(client.clone(), server.clone(), request));

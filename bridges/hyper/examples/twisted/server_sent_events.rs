@@ -21,7 +21,7 @@ const PAGE: &str = "<!DOCTYPE html><title>Ticks</title><ol></ol><script>
 new EventSource('/events').onmessage = (event) => document.querySelector('ol').append(event.data, document.createElement('br'));
 </script>";
 
-/// A tick, an interval, a tick, and so on: what a `LoopingCall` with `request.write` is in Twisted.
+/// A tick, an interval, a tick, and so on: in Twisted, a `LoopingCall` with `request.write`.
 struct Ticks {
     reactor: Reactor,
     count: u64,
@@ -33,7 +33,7 @@ impl Body for Ticks {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        // An error would be that of a timer that was cancelled, and nobody does that.
+        // Only a cancelled timer would fail, and nobody cancels it.
         let _ = ready!(Pin::new(&mut self.next).poll(context));
         self.next = self.reactor.sleep(Duration::from_secs(1));
         self.count += 1;

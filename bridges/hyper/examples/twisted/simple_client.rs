@@ -14,7 +14,7 @@ use torsade::prelude::*;
 use torsade::react;
 use torsade_hyper::Client;
 
-/// Fetches `url`, writes its head to `head`, and its body to `body` as it comes.
+/// Fetches `url`, writes its head to `head`, and its body to `body` as it arrives.
 pub async fn fetch(client: Client, url: String, mut head: impl Write, mut body: impl Write) -> Result {
     let request = Request::get(&url).header(USER_AGENT, "Torsade Web Client Example").body(Empty::<Bytes>::new())?;
     let response = client.request(request).await?;
@@ -23,7 +23,7 @@ pub async fn fetch(client: Client, url: String, mut head: impl Write, mut body: 
     writeln!(head, "Response headers: {:?}", response.headers())?;
     let mut pieces = response.into_body();
     while let Some(piece) = pieces.frame().await {
-        // Trailers, which a body may have at its end, are not shown.
+        // Trailers, which may follow a body, are not shown.
         if let Ok(data) = piece?.into_data() {
             body.write_all(&data)?;
         }

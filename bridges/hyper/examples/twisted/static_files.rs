@@ -42,7 +42,7 @@ async fn serve(reactor: Reactor, folder: Rc<PathBuf>, request: Request<RequestBo
     }
     match StoredFile::open(&reactor, &folder, &path).await {
         Ok(file) => Ok(file.answer(&reactor, request.method(), request.headers())?.map(Either::Left)),
-        // Links in its pages are to be of files in it.
+        // Redirects to `FOLDER/`, so that relative links in its pages point into the folder.
         Err(error) if error.kind() == ErrorKind::IsADirectory => {
             let there = format!("{}/", request.uri().path());
             other(StatusCode::FOUND, LOCATION, &there, &format!("<a href=\"{there}\">click here</a>"))

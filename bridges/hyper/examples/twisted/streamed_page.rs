@@ -16,7 +16,7 @@ use hyper::{Request, Response, StatusCode};
 use torsade::prelude::*;
 use torsade_hyper::{HttpServer, RequestBody};
 
-/// A pull producer: it is asked for a piece when there is room for one.
+/// A pull producer: it is asked for a piece when there is room.
 struct Numbers(Range<u64>);
 
 impl Body for Numbers {

@@ -1,4 +1,4 @@
-//! Content negotiation: compressed answers, RFC 9110, 8.4 and 12.5.3.
+//! Content negotiation: compressed answers (RFC 9110, 8.4 and 12.5.3).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,7 +16,7 @@ use torsade::content_coding::{ContentEncoder, choose};
 /// Smaller bodies are sent as they are.
 const WORTH_IT: u64 = 256;
 
-/// Compresses the body of an answer that becomes smaller by it.
+/// Compresses the body of an answer if that makes it smaller.
 pub async fn encode(request: Request, next: Next) -> Response {
     let accepted: Vec<_> =
         request.headers().get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
@@ -26,9 +26,9 @@ pub async fn encode(request: Request, next: Next) -> Response {
     if !unchanged && !is_compressible(&response) {
         return response;
     }
-    // Caches are told of an answer that says "unchanged" as well (15.4.5).
+    // Caches need this in a 304 answer too (15.4.5).
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
-    // A client that accepts nothing gets the body as it is, which 12.5.3 permits.
+    // A client that accepts nothing gets the body unchanged, which 12.5.3 permits.
     let format = match choose(&accepted, &[Format::Zstd, Format::Gzip]) {
         Ok(Some(format)) if !unchanged => format,
         _ => return response,
@@ -47,10 +47,10 @@ fn is_compressible(response: &Response) -> bool {
     let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
     let content_type = headers.get(header::CONTENT_TYPE).map(text).unwrap_or_default();
     let is_text = ["text/", "application/json", "image/svg+xml"].iter().any(|start| content_type.starts_with(start));
-    // Of an answer to HEAD the length is in the header only.
+    // For HEAD, the length is only in the header.
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|length| text(length).parse().ok()).or(response.body().size_hint().exact());
-    // A range is one of the file as it is.
+    // A range refers to the uncompressed file.
     response.status() == StatusCode::OK
         && is_text
         && length.is_none_or(|length| length >= WORTH_IT)
@@ -65,14 +65,14 @@ fn encoded(mut response: Response, format: Format, encoder: ContentEncoder) -> R
     response.map(|plain| Body::new(Encoded(SendWrapper::new(Inner { plain, encoder: Some(encoder), unflushed: false }))))
 }
 
-/// A body on its way through an encoder.
+/// A body that is compressed as it is sent.
 struct Encoded(SendWrapper<Inner>);
 
 struct Inner {
     plain: Body,
-    /// None once the body has ended.
+    /// `None` once the body has ended.
     encoder: Option<ContentEncoder>,
-    /// The encoder holds something that the client could have.
+    /// The encoder holds bytes that could be sent.
     unflushed: bool,
 }
 
@@ -100,7 +100,7 @@ impl Inner {
                     encoder.write(&data, &mut wire)?;
                     self.unflushed = true;
                 }
-                // Nothing more at present: what there is should not wait.
+                // Nothing more at present: flush what there is.
                 Poll::Pending if self.unflushed => {
                     encoder.flush(&mut wire)?;
                     self.unflushed = false;

@@ -12,20 +12,20 @@ use torsade::{Deferred, Reactor};
 /// How many bytes are read at once.
 const PIECE: u64 = 64 << 10;
 
-/// So many bytes of a file. One piece at a time is read, on another thread, when the connection has room for it.
+/// A part of a file. It is read on another thread, one piece at a time, when the connection has room for it.
 pub struct FileBody(SendWrapper<Inner>);
 
 struct Inner {
     reactor: Reactor,
     position: u64,
     left: u64,
-    /// The file, when it is not read.
+    /// The file, while no read is in progress.
     file: Option<File>,
     reading: Option<Deferred<(File, Vec<u8>)>>,
 }
 
 impl FileBody {
-    /// `count` bytes of `file` from the byte `first` on.
+    /// `count` bytes of `file` from byte `first` on.
     pub fn new(reactor: &Reactor, file: File, first: u64, count: u64) -> Self {
         let inner = Inner { reactor: reactor.clone(), position: first, left: count, file: Some(file), reading: None };
         Self(SendWrapper::new(inner))

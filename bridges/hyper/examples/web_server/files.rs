@@ -12,7 +12,7 @@ use super::stored_file::StoredFile;
 
 /// `GET /files/PATH`, and `HEAD`.
 pub async fn send(State(site): State<Site>, method: Method, headers: HeaderMap, Path(path): Path<String>) -> Response {
-    // The wrapper makes a future `Send` that waits for a Deferred.
+    // The wrapper makes the future of a Deferred `Send`.
     let found = SendWrapper::new(StoredFile::open(&site.reactor, &site.folder, &path)).await;
     let error = match found {
         Ok(file) => match file.answer(&site.reactor, &method, &headers) {
@@ -23,7 +23,7 @@ pub async fn send(State(site): State<Site>, method: Method, headers: HeaderMap, 
     };
     match error.kind() {
         ErrorKind::PermissionDenied => StatusCode::FORBIDDEN.into_response(),
-        // Of a name that is none, too.
+        // Includes invalid names.
         ErrorKind::NotFound
         | ErrorKind::IsADirectory
         | ErrorKind::NotADirectory

@@ -28,7 +28,7 @@ use torsade::IntoEndpoint;
 use torsade::prelude::*;
 use torsade_hyper::{HttpServer, TowerService};
 
-/// What all requests share. Axum wants it to be `Send`; with the wrapper it is, and stays on the reactor's thread.
+/// What all requests share. Axum requires it to be `Send`; the wrapper makes it so, though it stays on the reactor's thread.
 type Site = SendWrapper<Rc<Shared>>;
 
 struct Shared {
@@ -53,7 +53,7 @@ pub fn start(reactor: &Reactor, endpoint: impl IntoEndpoint<ServerEndpoint>, fol
     Ok(HttpServer::new(TowerService::new(router)).listen(reactor, endpoint)?)
 }
 
-/// Where to listen: with a certificate and its key, in TLS, for HTTP/2 and HTTP/1.1.
+/// Where to listen; with a certificate and its key, with TLS, for HTTP/2 and HTTP/1.1.
 fn endpoint(address: Option<String>, keys: Option<(String, String)>) -> Result<ServerEndpoint> {
     let endpoint: ServerEndpoint = address.as_deref().unwrap_or("127.0.0.1:8080").parse()?;
     #[cfg(feature = "tls")]

@@ -23,11 +23,11 @@ use super::Site;
 const KEPT: usize = 1000;
 const TEXT_LIMIT: usize = 1000;
 
-/// After so long without a note, listeners get a comment: what lies between them and us sees that the stream is alive, and we
-/// learn of a listener that has vanished.
+/// Listeners get a comment after this long without a note: proxies on the way then see that the stream is alive, and we notice a
+/// listener that has vanished.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// The newest notes, and who listens.
+/// The newest notes, and the listeners.
 #[derive(Default)]
 pub struct Notes(RefCell<Inner>);
 
@@ -35,7 +35,7 @@ pub struct Notes(RefCell<Inner>);
 struct Inner {
     notes: VecDeque<(u64, String)>,
     last_id: u64,
-    /// By number, what wakes each listener. They all read the same notes, so that a slow one costs no memory: it misses some.
+    /// The waker of each listener, by number. All read the same notes, so a slow listener costs no memory: it misses some.
     listeners: BTreeMap<u64, Waker>,
     last_listener: u64,
 }
@@ -53,7 +53,7 @@ impl Notes {
         shown(id, text)
     }
 
-    /// The first note behind the one with this id.
+    /// The first note after the one with this id.
     fn after(&self, id: u64) -> Option<(u64, String)> {
         let inner = self.0.borrow();
         let index = inner.notes.partition_point(|note| note.0 <= id);
@@ -85,27 +85,27 @@ pub async fn add(
     }
 }
 
-/// `GET /notes`: all of them, or those in which a text is: `?contains=TEXT`.
+/// `GET /notes`: all of them, or with `?contains=TEXT` those that contain a text.
 pub async fn list(State(site): State<Site>, Query(query): Query<HashMap<String, String>>) -> Json<Value> {
     let wanted = query.get("contains").map_or("", String::as_str);
     let inner = site.notes.0.borrow();
     Json(inner.notes.iter().filter(|note| note.1.contains(wanted)).map(|(id, text)| shown(*id, text)).collect())
 }
 
-/// `GET /status`: what there is, in numbers.
+/// `GET /status`: the numbers of notes and listeners.
 pub async fn status(State(site): State<Site>) -> Json<Value> {
     let inner = site.notes.0.borrow();
     Json(json!({ "notes": inner.notes.len(), "listeners": inner.listeners.len() }))
 }
 
-/// `GET /events`: each note as an event, from the one behind `Last-Event-ID` on, which a browser names when it connects again.
+/// `GET /events`: each note as an event, starting after `Last-Event-ID`, which a browser sends when it reconnects.
 pub async fn events(State(site): State<Site>, headers: HeaderMap) -> Sse<Events> {
     let last_seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).unwrap_or(0);
     let events = Listener { number: site.notes.register(), last_seen, heartbeat: site.reactor.sleep(HEARTBEAT), site };
     Sse::new(Events(SendWrapper::new(events)))
 }
 
-/// The events of one listener. It is dropped when the client has left.
+/// The events of one listener, dropped when the client has gone.
 pub struct Events(SendWrapper<Listener>);
 
 struct Listener {

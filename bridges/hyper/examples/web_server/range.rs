@@ -1,28 +1,28 @@
-//! Conditional and range requests for a file, RFC 9110, 13 and 14.
+//! Conditional and range requests for a file (RFC 9110, 13 and 14).
 
 use std::time::{Duration, SystemTime};
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 
-/// What of a file is to be sent.
+/// The part of a file to send.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All of it: no range is asked for, or several, which a server need not send, or nothing that is one.
+    /// All of it: no range was requested, or several, which a server need not support, or an invalid one.
     Whole,
-    /// So many bytes of it from the byte `first` on.
+    /// `count` bytes from byte `first` on.
     Bytes { first: u64, count: u64 },
-    /// None of it: it ends before the range begins.
+    /// Nothing: the range begins after the end.
     Unsatisfiable,
 }
 
-/// Whether the client's copy of a file is as new as the file (13.1.3). A condition on entity tags, which files do not have here,
-/// takes precedence.
+/// Returns whether the client's copy of a file is still current (13.1.3). A condition on entity tags, which files do not have
+/// here, takes precedence.
 pub fn is_unchanged(headers: &HeaderMap, modified: SystemTime) -> bool {
     !headers.contains_key(IF_NONE_MATCH) && date(headers, IF_MODIFIED_SINCE).is_some_and(|since| in_seconds(modified) <= since)
 }
 
-/// The part of a file that a request asks for (14.2), unless the file is another one than that whose rest is wanted (13.1.5).
+/// The part of a file that a request asks for (14.2), or all of it if the file has changed since (13.1.5).
 pub fn wanted(headers: &HeaderMap, length: u64, modified: SystemTime) -> Part {
     let same = !headers.contains_key(IF_RANGE) || date(headers, IF_RANGE) == Some(in_seconds(modified));
     let range = headers.get(RANGE).filter(|_| same).and_then(|range| range.to_str().ok());
@@ -33,13 +33,13 @@ fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
 }
 
-/// The time as a header can say it.
+/// The time in the precision of a header.
 fn in_seconds(time: SystemTime) -> SystemTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
-/// The one range of a header, none for several and for what is not of the grammar (14.1.2).
+/// The single range of a header; `None` for several ranges or invalid syntax (14.1.2).
 fn parse(header: &str, length: u64) -> Option<Part> {
     let (unit, range) = header.split_once('=')?;
     let (first, last) = range.trim().split_once('-')?;
@@ -60,7 +60,7 @@ fn parse(header: &str, length: u64) -> Option<Part> {
     Some(if range.is_empty() { Part::Unsatisfiable } else { Part::Bytes { first: range.start, count: range.end - range.start } })
 }
 
-/// Digits; one that is too large stands for the end of any file.
+/// Digits; a number that is too large means the end of any file.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! A file of a folder, and the answer to a request for it.
+//! A file in a folder, and the answer to a request for it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ use torsade::Reactor;
 use super::file_body::FileBody;
 use super::range::{self, Part};
 
-/// A file that is there.
+/// An open file.
 pub struct StoredFile {
     file: File,
     length: u64,
@@ -21,10 +21,10 @@ pub struct StoredFile {
 }
 
 impl StoredFile {
-    /// Opens a file of the folder, on another thread.
+    /// Opens a file in the folder, on another thread.
     ///
-    /// It is `NotFound` where it is elsewhere, be it by `..` or by a symbolic link, and where it is no file; but of a folder it is
-    /// `IsADirectory`.
+    /// Fails with `NotFound` if the path leads elsewhere, by `..` or by a symbolic link, or is not a file, but with
+    /// `IsADirectory` for a folder.
     pub async fn open(reactor: &Reactor, folder: &Path, path: &str) -> io::Result<Self> {
         let (folder, path) = (folder.to_owned(), path.to_owned());
         let found = reactor.defer_to_thread(move || Ok(Self::open_here(&folder, Path::new(&path)))).await;
@@ -44,7 +44,7 @@ impl StoredFile {
         if metadata.is_dir() {
             return Err(ErrorKind::IsADirectory.into());
         }
-        // Looked at before it is opened: who opens a pipe waits for who writes.
+        // Checked before opening, since opening a pipe waits for a writer.
         if !metadata.is_file() {
             return Err(missing());
         }
@@ -64,7 +64,7 @@ impl StoredFile {
         if range::is_unchanged(headers, self.modified) {
             return answer.status(StatusCode::NOT_MODIFIED).body(self.bytes(reactor, 0, 0));
         }
-        // A range is of `GET` only (14.2).
+        // Only `GET` has ranges (14.2).
         let part = if method == Method::GET { range::wanted(headers, self.length, self.modified) } else { Part::Whole };
         let length = self.length;
         match part {
@@ -86,7 +86,7 @@ impl StoredFile {
     }
 }
 
-/// What a file is, by its name.
+/// The content type, by the file's name.
 fn content_type(path: &Path) -> &'static str {
     match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
         "css" => "text/css; charset=utf-8",

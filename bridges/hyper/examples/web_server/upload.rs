@@ -11,10 +11,10 @@ use sha1_smol::Sha1;
 /// The largest upload, in bytes.
 const LIMIT: usize = 1 << 30;
 
-/// `PUT /upload`: counts the bytes, and gives their SHA-1.
+/// `PUT /upload`: returns the number of bytes and their SHA-1.
 pub async fn count(request: Request) -> Result<Json<Value>, StatusCode> {
     let body = request.into_body();
-    // Of a length that is known before: a client that waits for `100 Continue` need not send any of it.
+    // Refused at once if the length is known: a client that waits for `100 Continue` need not send any of it.
     if body.size_hint().lower() > LIMIT as u64 {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }

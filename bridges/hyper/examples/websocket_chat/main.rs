@@ -30,7 +30,7 @@ use torsade_hyper::{HttpServer, RequestBody, upgrade};
 use room::Room;
 use socket::{converse, echo};
 
-/// The longest message in bytes: a line of the chat, and what is echoed.
+/// The longest message of the chat or the echo, in bytes.
 const LINE: usize = 4 << 10;
 const ECHO: usize = 64 << 10;
 
@@ -51,7 +51,7 @@ fn answer(mut request: Request<RequestBody>, room: &Rc<Room>, reactor: &Reactor)
     let upgraded = upgrade::on(&mut request);
     let (room, clone) = (Rc::clone(room), reactor.clone());
     reactor.spawn(async move {
-        // It has gone before it was answered, if there is none.
+        // There is none if the client left before it was answered.
         let (Ok(connection), reactor) = (upgraded.await, &clone) else { return };
         if chat {
             converse(connection, LINE, reactor, async |sender, receiver| room.chat(sender, receiver, reactor).await).await;
@@ -68,7 +68,7 @@ fn page() -> Response<Full<Bytes>> {
     page
 }
 
-/// Browsers let every page connect anywhere, and say which page it is: a cookie would go with it.
+/// Browsers let every page connect anywhere, with the user's cookies, but report the page's origin.
 fn is_from_here(headers: &HeaderMap) -> bool {
     let host = |value: &HeaderValue| value.to_str().ok().map(|value| value.rsplit("://").next().unwrap_or(value).to_owned());
     headers.get(ORIGIN).is_none_or(|origin| host(origin) == headers.get(HOST).and_then(host))
@@ -103,7 +103,7 @@ pub fn start(reactor: &Reactor, endpoint: &str) -> torsade::Result<Port> {
     let (closing, stopping, serving) = (Rc::clone(&room), reactor.clone(), reactor.clone());
     reactor.before_shutdown(move || {
         closing.close();
-        // Their tasks say it within this turn, and the connections are closed after it.
+        // Their tasks send the goodbye within this turn, and the connections are closed after it.
         stopping.sleep(Duration::ZERO)
     });
     let service = service_fn(move |request| {

@@ -12,18 +12,18 @@ use torsade::{Deferred, DeferredQueue, Firer, Reactor};
 
 use super::socket::{End, Receiver, Sender, hear, within};
 
-/// Messages that may wait for a member: whoever has more to read is put out.
+/// How many messages may wait for a member; a slower member is removed.
 const QUEUE: usize = 256;
-/// How often a sign of life is asked for.
+/// How often the server sends a ping.
 const PING: Duration = Duration::from_secs(25);
 
-/// Everybody who has a name.
+/// All members who have a name.
 #[derive(Default)]
 pub struct Room(RefCell<BTreeMap<String, Member>>);
 
 struct Member {
     queue: DeferredQueue<Message>,
-    /// Ends the conversation: fired, with a reason; dropped, since they do not keep up.
+    /// Ends the conversation: fired with a reason, or dropped for a member who is too slow.
     end: Firer<End>,
 }
 
@@ -42,7 +42,7 @@ impl Room {
         let listen = async {
             while let Some(line) = hear_line(receiver, reactor).await? {
                 self.say(&format!("<{name}> {line}"));
-                // However much came with this line, the others have their turn first, and no queue fills with it.
+                // However many lines arrived with this one, the other members take turns first, and no queue fills up with them.
                 yield_now().await;
             }
             Ok(())
@@ -57,11 +57,11 @@ impl Room {
             self.leave(&name);
             end
         };
-        // Whoever was put out is in the room no more, and another may have the name.
+        // A removed member is no longer in the room, and another may have the name.
         or(ended, left).await
     }
 
-    /// None if the name is not to be had.
+    /// `None` if the name is taken or invalid.
     fn join(&self, name: &str, queue: &DeferredQueue<Message>) -> Option<Deferred<End>> {
         if name.trim().is_empty() || name.len() > 40 || self.0.borrow().contains_key(name) {
             return None;
@@ -88,7 +88,7 @@ impl Room {
         slow.iter().for_each(|name| self.say(&format!("* {name} did not keep up")));
     }
 
-    /// Sends everybody away.
+    /// Ends all conversations.
     pub fn close(&self) {
         for (_, member) in self.0.take() {
             member.end.callback(End::Told(CloseCode::Away, "the server stops"));
@@ -104,7 +104,7 @@ async fn hear_line(receiver: &mut Receiver, reactor: &Reactor) -> Result<Option<
     }
 }
 
-/// Sends what waits.
+/// Sends the messages that wait.
 async fn speak(sender: &mut Sender, queue: &DeferredQueue<Message>) -> Result<(), End> {
     while let Ok(message) = queue.get().await {
         sender.send(message).await?;

@@ -14,11 +14,11 @@ use torsade::{AsyncConnection, Reactor};
 pub type Sender = WebSocketSender<AsyncConnection>;
 pub type Receiver = WebSocketReceiver<AsyncConnection>;
 
-/// How long a peer may be silent, and how long its goodbye is waited for.
+/// How long a peer may be silent, and how long the server waits for its goodbye.
 const SILENCE: Duration = Duration::from_secs(60);
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Why a conversation ends if it is not the peer who closes.
+/// Why a conversation ends if the peer does not close it.
 pub enum End {
     Told(CloseCode, &'static str),
     Failed(Error),
@@ -31,7 +31,7 @@ impl From<Error> for End {
 }
 
 impl End {
-    /// What the peer is told, if it is still there.
+    /// The close frame for a peer that is still there.
     fn close_frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::Told(code, reason) => (*code, (*reason).to_owned()),
@@ -71,11 +71,11 @@ pub async fn converse(
         let socket = WebSocketStream::reunite(sender, receiver).expect("they are of one socket");
         socket.into_inner().close().await.ok();
     };
-    // The goodbye is a courtesy: a peer that is not there for it is not missed. Dropped before it was closed, a connection is aborted.
+    // The goodbye is a courtesy to a peer that may be gone. A connection that is dropped unclosed is aborted.
     or(goodbye, async { drop(reactor.sleep(GOODBYE).await) }).await;
 }
 
-/// Does something with the peer, which has to give a sign of life meanwhile.
+/// Waits for `work`, which fails if the peer is silent for too long.
 pub async fn within<T>(reactor: &Reactor, work: impl Future<Output = Result<T, Error>>) -> Result<T, End> {
     let silence = async {
         reactor.sleep(SILENCE).await.ok();
@@ -84,7 +84,7 @@ pub async fn within<T>(reactor: &Reactor, work: impl Future<Output = Result<T, E
     or(async { Ok(work.await?) }, silence).await
 }
 
-/// The next message of text or bytes; none when the peer has closed. tungstenite answers pings.
+/// The next text or binary message; `None` when the peer has closed. tungstenite answers pings.
 pub async fn hear(receiver: &mut Receiver, reactor: &Reactor) -> Result<Option<Message>, End> {
     loop {
         match within(reactor, async { receiver.next().await.transpose() }).await? {
@@ -94,7 +94,7 @@ pub async fn hear(receiver: &mut Receiver, reactor: &Reactor) -> Result<Option<M
     }
 }
 
-/// Sends back what comes.
+/// Sends back what arrives.
 pub async fn echo(sender: &mut Sender, receiver: &mut Receiver, reactor: &Reactor) -> Result<(), End> {
     while let Some(message) = hear(receiver, reactor).await? {
         within(reactor, sender.send(message)).await?;

@@ -1,4 +1,4 @@
-//! Long bodies, both ways.
+//! Long bodies in both directions.
 
 use std::convert::Infallible;
 
@@ -25,7 +25,7 @@ fn long() -> (impl Body<Data = Bytes, Error = Infallible>, Rc<Cell<usize>>) {
     (StreamBody::new(pieces), taken)
 }
 
-/// Checks what comes at `length`, and counts it.
+/// Checks the bytes received at `length`, and adds them to it.
 pub fn check(mut data: &[u8], length: &mut usize) {
     while !data.is_empty() {
         let (this, rest) = data.split_at(data.len().min(PIECE - *length % PIECE));
@@ -38,7 +38,7 @@ pub fn check(mut data: &[u8], length: &mut usize) {
 #[test]
 fn twenty_megabytes_go_there_and_come_back() {
     let simulation = Simulation::new(1);
-    // The service sends each piece back as it comes.
+    // The service sends each piece back as it arrives.
     let echo = service_fn(|request: Request<RequestBody>| async move { Ok::<_, Infallible>(Response::new(request.into_body())) });
     HttpServer::new(echo).listen(&simulation.host(SERVER), "tcp:80").unwrap();
     run(&simulation, |reactor| async move {
@@ -89,7 +89,7 @@ fn a_body_comes_no_faster_than_it_is_read() {
     });
     run(&simulation, |reactor| async move {
         let response = Client::new(&reactor).get("http://10.0.0.1/").await?;
-        // Longer than the timeout, which is for servers and not for those who read.
+        // Longer than the timeout, which applies to the server, not to the reader.
         reactor.sleep(100 * SECOND).await?;
         assert!(sent.get() < 2 << 20, "{} bytes came that nobody has read", sent.get());
         assert_eq!(response.into_body().collect().await?.to_bytes().len(), PIECE * PIECES);

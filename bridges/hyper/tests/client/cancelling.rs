@@ -1,4 +1,4 @@
-//! Requests that nobody waits for any more, and clients and reactors that end.
+//! Requests that nobody waits for any more, and clients and reactors that are dropped.
 
 use futures_lite::future::{poll_once, yield_now};
 use hyper::body::Body;
@@ -11,7 +11,7 @@ fn a_request_that_is_dropped_ends_its_connection_and_the_next_one_has_another() 
     let seen = raw_server(&simulation, |mut raw, number| async move {
         if number == 0 {
             raw.head().await.unwrap();
-            // It gives no answer.
+            // The client closes without a second request.
             assert!(raw.head().await.is_none());
             return Ok(());
         }
@@ -89,7 +89,7 @@ fn a_server_that_answers_before_it_has_the_request_does_not_keep_the_connection(
         }
         raw.head().await.unwrap();
         raw.send("HTTP/1.1 413 Too Much\r\ncontent-length: 0\r\n\r\n").await?;
-        // It reads no further.
+        // Reads no further.
         raw.connection.transport().reactor().sleep(1000 * SECOND).await?;
         Ok(())
     });

@@ -1,4 +1,4 @@
-//! Random requests to a server of random manners over bad networks: none hangs, none gets another's answer, and no turn is lost.
+//! Random requests to a randomly behaving server over bad networks: none hangs, none gets another's answer, and no slot is lost.
 
 use std::error::Error;
 
@@ -8,11 +8,11 @@ use torsade::simulated::{Faults, simulate_with};
 
 use super::*;
 
-/// Seeds of each test, unless `TORSADE_SEEDS` says otherwise.
+/// Seeds of each test, by default.
 const SEEDS: u64 = 10;
 const REQUESTS: u64 = 30;
 
-/// Answers requests for `/N` with a body that N says, mostly.
+/// Answers most requests for `/N` with a body that N determines.
 async fn serve(mut raw: Raw, reactor: Reactor) -> Result {
     while let Some(head) = raw.head().await {
         let body = body(head.split(' ').nth(1).unwrap());
@@ -22,7 +22,7 @@ async fn serve(mut raw: Raw, reactor: Reactor) -> Result {
         match reactor.random() % 12 {
             0 => raw.send("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned() + &body).await?,
             1 => raw.send(format!("{known}connection: close\r\n\r\n{body}")).await?,
-            // It closes without having said that it will.
+            // Closes without having announced it.
             2 => raw.send(format!("{known}\r\n{body}")).await?,
             3 => raw.send(format!("{known}\r\n{}", &body[1..])).await?,
             4 => return Ok(()),
@@ -54,7 +54,7 @@ fn body(path: &str) -> String {
     path.repeat(1 + number * number * 7 % 5000)
 }
 
-/// Asks for `/N`; drops the request or its answer at some time, or reads all of it.
+/// Requests `/N`; drops the request or its answer at some time, or reads all of it.
 async fn ask(reactor: Reactor, client: Client, number: u64) -> Result {
     reactor.sleep(Duration::from_millis(reactor.random() % 60_000)).await?;
     let path = format!("/{number}");
@@ -88,7 +88,7 @@ fn play(faults: &Faults) {
         let server = (*simulation.host(SERVER)).clone();
         raw_server(simulation, move |raw, _| {
             let serving = serve(raw, server.clone());
-            // What goes wrong with a connection is no matter.
+            // The errors of connections do not matter.
             async {
                 serving.await.ok();
                 Ok(())
@@ -101,7 +101,7 @@ fn play(faults: &Faults) {
         for task in tasks {
             task.into_deferred().into_result().expect("every request has ended").unwrap();
         }
-        // Nobody has kept a turn.
+        // Every slot is free again.
         simulation.set_faults(Faults::calm());
         let done = Rc::new(Cell::new(0));
         for _ in 0..4 {

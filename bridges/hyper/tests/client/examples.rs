@@ -1,4 +1,4 @@
-//! That the examples do what they say.
+//! The examples do what they say.
 
 use hyper::Request;
 
@@ -20,7 +20,7 @@ fn web_client_tells_a_line_of_each_url_and_tries_again_what_may_pass() {
                     "GET /g" => raw.send(HELLO).await?,
                     "GET /l" => raw.send("HTTP/1.1 200 OK\r\ncontent-length: 10000001\r\n\r\n").await?,
                     "GET /b" => raw.send("no HTTP\r\n").await?,
-                    // It ends twice before it answers.
+                    // It closes twice before it answers.
                     _ if tries.replace(tries.get() + 1) < 2 => return Ok(()),
                     _ => raw.send("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await?,
                 }
@@ -72,7 +72,7 @@ fn simple_client_shows_what_twisteds_shows() {
     });
 }
 
-/// A server that answers with the head that it got, in lower case, and with headers for the next neighbour.
+/// A server that answers with the request's head, in lower case, and with hop-by-hop headers.
 fn telling(simulation: &Simulation) -> Seen {
     raw_server(simulation, |mut raw, _| async move {
         while let Some(head) = raw.head().await {
@@ -88,7 +88,7 @@ fn telling(simulation: &Simulation) -> Seen {
     })
 }
 
-/// Sends a request as it stands to the proxy's port, and gives its answer, of which the body ends with the connection or is known.
+/// Sends a request unchanged to the proxy's port; returns its answer, whose body ends with the connection or is known.
 async fn ask(reactor: &Reactor, endpoint: &str, request: &str) -> Result<String> {
     let mut connection = reactor.connect_async(endpoint).await?;
     connection.write_all(request.as_bytes()).await?;

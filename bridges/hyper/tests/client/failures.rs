@@ -1,4 +1,4 @@
-//! What goes wrong, and what it is called.
+//! Failures, and their error kinds.
 
 use std::error::Error;
 use std::io;

@@ -1,4 +1,4 @@
-//! One connection for all requests to a host.
+//! HTTP/2: one connection for all requests to a host.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -18,14 +18,14 @@ use torsade_hyper::{ClientErrorKind, TorsadeExecutor, TorsadeIo, TorsadeTimer};
 
 use super::*;
 
-/// A server of HTTP/2 by prior knowledge.
+/// An HTTP/2 server (prior knowledge).
 #[derive(Clone)]
 struct Server {
     connections: Rc<Cell<usize>>,
     open: Rc<Cell<usize>>,
-    /// Requests that are being served.
+    /// Requests in progress.
     serving: Rc<Cell<usize>>,
-    /// Ends the connections one after the other: by GOAWAY if true, or else at once.
+    /// Ends the connections one after the other: with GOAWAY if true, else at once.
     ends: DeferredQueue<bool>,
 }
 
@@ -85,7 +85,7 @@ impl Server {
 
 type Answer = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
-/// Sends the request's body back: at once, after three seconds, or never; or else a body without an end.
+/// Sends the request's body back at once, after three seconds, or never; or sends an endless body.
 async fn answer(reactor: Reactor, serving: Counted, request: Request<Incoming>) -> Result<Answer, Infallible> {
     match request.uri().path() {
         "/endless" => {
@@ -254,7 +254,7 @@ fn a_connection_that_has_broken_is_replaced() {
         seen.ends.put(false)?;
         assert_eq!(slow.await?.unwrap_err().kind(), ClientErrorKind::Closed, "it has a body that was begun");
         assert_eq!(post(&client, "/", "next").await?, "next");
-        // Broken while a request is on its way, which may be sent again.
+        // Broken during a request that may be sent again.
         seen.ends.put(false)?;
         assert_eq!(client.get("http://10.0.0.1/").await?.status(), 200);
         Ok(())

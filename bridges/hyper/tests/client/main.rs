@@ -1,4 +1,4 @@
-//! The HTTP client: its pool, its deadlines, its errors, in simulated networks and over the loopback.
+//! The HTTP client: its pool, timeouts and errors, in simulated networks and over the loopback.
 
 #[path = "../web/asking.rs"]
 #[allow(dead_code, reason = "a part of it is used")]
@@ -36,12 +36,12 @@ const CLIENT: &str = "10.0.0.2";
 const SECOND: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// What has failed on a server, whose tasks are not waited for.
+    /// Failures of the servers' tasks, which nobody awaits.
     static FAILED: RefCell<Vec<String>> = RefCell::default();
 }
 
-/// Runs what `main` gives on the client's host, for at most an hour of its time, and gives its result. Nothing may be left behind
-/// on that host, and no server of the test may have panicked.
+/// Runs `main` on the client's host, for at most an hour of simulated time, and returns its result. Nothing may be left behind on
+/// that host, and no server of the test may have panicked.
 fn run<T, F>(simulation: &Simulation, main: impl FnOnce(Reactor) -> F) -> T
 where
     T: 'static,
@@ -60,11 +60,11 @@ where
 struct Seen {
     connections: Rc<Cell<usize>>,
     requests: Rc<RefCell<Vec<String>>>,
-    /// How each connection ended, in the order of ending.
+    /// How each connection ended, in order of ending.
     ends: Rc<RefCell<Vec<String>>>,
 }
 
-/// Serves each connection to the server's port 80 by what `serve` gives for it and its number, from 0.
+/// Serves each connection to the server's port 80 with `serve`, which also gets the connection's number, from 0.
 fn raw_server<F>(simulation: &Simulation, serve: impl Fn(Raw, usize) -> F + 'static) -> Seen
 where
     F: Future<Output = Result> + 'static,
@@ -79,7 +79,7 @@ where
             told.connections.set(number + 1);
             let raw = Raw { connection, seen: told.clone() };
             let served = reactor.spawn(serve(raw, number)).into_deferred().add_errback(|failure| {
-                // That a connection was lost is what many tests are about.
+                // Many tests are about lost connections.
                 if failure.check::<Panic>() {
                     FAILED.with_borrow_mut(|failed| failed.push(failure.to_string()));
                 }
@@ -98,7 +98,7 @@ struct Raw {
 }
 
 impl Raw {
-    /// Reads the head of a request; none at the end of the connection.
+    /// Reads the head of a request; `None` at the end of the connection.
     async fn head(&mut self) -> Option<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {

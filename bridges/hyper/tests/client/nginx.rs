@@ -1,4 +1,4 @@
-//! A server that is not ours, and ends its connections after so many requests: nginx, in HTTP/1.1, over TLS and in HTTP/2.
+//! A third-party server that closes each connection after a number of requests: nginx, with HTTP/1.1, TLS and HTTP/2.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
@@ -10,7 +10,7 @@ use socket2::SockRef;
 use super::*;
 use crate::asking::Folder;
 
-/// nginx, ended when it is dropped.
+/// nginx, terminated when dropped.
 struct Nginx {
     child: Child,
     plain: SocketAddr,
@@ -22,7 +22,7 @@ struct Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Not killed: it has a worker to end.
+        // Terminated rather than killed: it has to end its worker.
         Command::new("kill").arg(self.child.id().to_string()).status().ok();
         self.child.wait().ok();
     }
@@ -33,13 +33,13 @@ fn nginx() -> Option<Nginx> {
         println!("skipped: nginx is not installed");
         return None;
     }
-    // Passed on, so that whoever connects before nginx is there waits for it.
+    // Inherited, so that a client that connects before nginx is ready waits for it.
     let listeners: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     listeners.iter().for_each(|listener| SockRef::from(listener).set_cloexec(false).unwrap());
     let passed: String = listeners.iter().map(|listener| format!("{};", listener.as_raw_fd())).collect();
     let [plain, tls, http2] = [0, 1, 2].map(|number: usize| listeners[number].local_addr().unwrap());
     let folder = Folder::new("nginx");
-    // Of a kind that OpenSSL reads as well.
+    // A kind of key that OpenSSL can read.
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let roots = TrustRoots::from_pem(own.cert.pem()).unwrap();
     folder.file("chain.pem", own.cert.pem());

@@ -70,7 +70,7 @@ fn a_host_has_no_more_connections_than_it_may_and_further_requests_wait_in_order
     });
     assert_eq!(seen.connections.get(), 2);
     let mut requests: Vec<_> = seen.requests.borrow().iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
-    // The two that are on their way together may overtake each other.
+    // Two requests in flight may overtake each other.
     requests.chunks_mut(2).for_each(<[_]>::sort);
     assert_eq!(requests, ["/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"]);
 }

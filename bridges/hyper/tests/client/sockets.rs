@@ -1,4 +1,4 @@
-//! The system's sockets: the client over TCP and UNIX sockets, and the proxies with curl.
+//! With the system's sockets: the client over TCP and UNIX sockets, and the proxies with curl.
 
 use std::convert::Infallible;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use super::*;
 use crate::asking::{Folder, Served};
 use crate::programs::{http_proxy, logging_proxy, proxy, reverse_proxy};
 
-/// Serves what says how it was asked.
+/// Serves answers that describe the request.
 fn say(reactor: &Reactor, endpoint: impl torsade::IntoEndpoint<ServerEndpoint>) -> Result<Port> {
     let service = service_fn(|request: Request<RequestBody>| async move {
         let asked = format!("{} {} of {:?}", request.method(), request.uri().path(), request.headers().get("host"));
@@ -22,7 +22,7 @@ fn say(reactor: &Reactor, endpoint: impl torsade::IntoEndpoint<ServerEndpoint>) 
     Ok(HttpServer::new(service).listen(reactor, endpoint)?)
 }
 
-/// What curl writes, or none if it is not installed.
+/// What curl prints; `None` if it is not installed.
 fn curl(arguments: &[&str]) -> Option<String> {
     match Command::new("curl").args(["--silent", "--show-error", "--max-time", "300", "--noproxy", ""]).args(arguments).output() {
         Ok(output) => {

@@ -1,4 +1,4 @@
-//! Connections that the server has closed while they rested.
+//! Connections that the server closed while they were idle.
 
 use http_body_util::Full;
 use hyper::Request;
@@ -7,7 +7,7 @@ use torsade_hyper::ClientErrorKind;
 
 use super::*;
 
-/// A server whose connections serve one request each, and take a second one only to end without an answer.
+/// A server whose connections serve one request each, and close without an answer at the second.
 fn forgetful(simulation: &Simulation) -> Seen {
     raw_server(simulation, |mut raw, _| async move {
         raw.head().await.unwrap();
@@ -143,7 +143,7 @@ fn another_that_rests_is_taken_where_the_youngest_has_ended() {
             return raw.hello().await;
         }
         raw.head().await.unwrap();
-        // It rests later than the other.
+        // It becomes idle later than the other.
         raw.connection.transport().reactor().sleep(SECOND).await?;
         raw.send(HELLO).await?;
         raw.connection.transport().reactor().sleep(2 * SECOND).await?;

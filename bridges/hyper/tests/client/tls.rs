@@ -1,4 +1,4 @@
-//! `https://`, and who decides between HTTP/2 and HTTP/1.1.
+//! `https://`, and how HTTP/2 or HTTP/1.1 is chosen.
 
 #[allow(dead_code, reason = "shared with the suite on TLS")]
 #[path = "../../../../tests/tls/keys.rs"]
@@ -15,7 +15,7 @@ use torsade_hyper::{ClientErrorKind, TorsadeExecutor, TorsadeIo};
 
 use super::*;
 
-/// A server that says how it was asked, and speaks what was agreed on. Gives how many connections it had.
+/// A server of the negotiated protocol whose answers describe the request. Returns how many connections it had.
 fn serve(simulation: &Simulation, protocols: &[&str]) -> Rc<Cell<usize>> {
     let connections = Rc::<Cell<usize>>::default();
     let config = keys::server_builder().application_protocols(protocols).build().unwrap();
@@ -151,7 +151,7 @@ fn the_systems_roots_are_trusted_unless_others_are_given() {
     let simulation = Simulation::new(1);
     let connections = serve(&simulation, &["http/1.1"]);
     run(&simulation, |reactor| async move {
-        // There may be none on this machine; either way this server is not trusted.
+        // This machine may have no trusted roots; either way this server is not trusted.
         let error = Client::new(&reactor).get("https://10.0.0.1/").await.unwrap_err();
         assert_eq!(error.kind(), ClientErrorKind::Connect, "{error}");
         Ok(())

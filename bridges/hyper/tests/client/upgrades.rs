@@ -1,4 +1,4 @@
-//! Connections that go on in another protocol.
+//! Connections that are upgraded to another protocol.
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -12,7 +12,7 @@ fn switching() -> Request<Empty<Bytes>> {
     request.body(Empty::new()).unwrap()
 }
 
-/// Answers with `answer`, and shouts back after it.
+/// Answers with `answer`, then sends everything back in capitals.
 fn shouting(simulation: &Simulation, answer: &'static str) -> Seen {
     raw_server(simulation, move |mut raw, _| async move {
         while raw.head().await.is_some() {

@@ -1,4 +1,4 @@
-//! Clients that are silent when it is their turn, and services that take their time.
+//! Clients that are silent when it is their turn, and slow services.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,7 +15,7 @@ use crate::world::{Answer, BoxError, World};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Answers how the body ended.
+/// Answers with how the body ended.
 async fn read(request: Request<RequestBody>) -> Answer {
     let mut response = Response::new(Full::from("read"));
     if let Err(RequestBodyError::TimedOut) = request.into_body().collect().await {
@@ -108,7 +108,7 @@ fn a_service_that_takes_long_and_one_that_reads_late_are_waited_for() {
     assert_eq!(client.text().matches("200 OK").count(), 2, "{}", client.text());
 }
 
-/// Gives a piece every minute, as server-sent events do.
+/// A body with a piece every minute, like server-sent events.
 struct Events {
     reactor: Reactor,
     sleep: Option<torsade::Deferred<()>>,
@@ -156,7 +156,7 @@ fn a_client_that_does_not_read_what_it_asked_for_is_reset() {
     client.when_connected(&world, Transport::pause_producing);
     slow.when_connected(&world, Transport::pause_producing);
     for _ in 0..10 {
-        // This one takes a little now and then.
+        // This one reads a little now and then.
         world.run_for(10);
         slow.transport().resume_producing();
         world.simulation.run_for(Duration::from_millis(20)).expect("runs");

@@ -1,4 +1,5 @@
-//! How connections end: with their port, with the reactor, by a service that fails, by a peer that goes away; and how many may be.
+//! How connections end: with their port, with the reactor, when a service fails, when a peer leaves; and the limit of
+//! connections.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use crate::world::{Answer, BoxError, World};
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const LATE: &str = "GET /late HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// Answers `/late` after 2 s, `/never` never, `/panic` and `/error` not at all, and all else at once.
+/// Answers `/late` after 2 s, never answers `/never`, fails for `/panic` and `/error`, and answers anything else at once.
 async fn answer(reactor: Reactor, request: Request<RequestBody>) -> Answer {
     match request.uri().path() {
         "/late" => reactor.sleep(Duration::from_secs(2)).await.map_err(|_| "no sleep")?,
@@ -133,7 +134,7 @@ fn a_service_that_fails_costs_its_own_connection() {
     assert!(other.text().ends_with("hello"));
 }
 
-/// Fails after its first piece.
+/// A body that fails after its first piece.
 struct Broken(u8);
 
 impl Body for Broken {
@@ -157,7 +158,7 @@ fn an_answer_that_breaks_off_does_not_look_complete() {
     assert!(matches!(client.lost(), Some(Reason::ConnectionLost(_))), "{:?}", client.lost());
 }
 
-/// Says when it is dropped.
+/// Records that it was dropped.
 struct Told(Rc<Cell<bool>>);
 
 impl Drop for Told {

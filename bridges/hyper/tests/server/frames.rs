@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: frames to send, and what has come.
+//! HTTP/2 by hand: frames to send, and frames received.
 
 use crate::world::{Client, World};
 
@@ -41,7 +41,7 @@ pub fn get(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, stream, &block)
 }
 
-/// The frames that have come: kind, stream, payload.
+/// The frames received: kind, stream, payload.
 pub fn frames(client: &Client) -> Vec<(u8, u32, Vec<u8>)> {
     let bytes = client.bytes();
     let (mut rest, mut frames) = (&bytes[..], Vec::new());
@@ -59,7 +59,7 @@ pub fn number(payload: &[u8]) -> u32 {
     u32::from_be_bytes(payload[payload.len() - 4..].try_into().expect("four"))
 }
 
-/// The error codes of frames of `kind`, which for GOAWAY stand behind the stream.
+/// The error codes of frames of `kind`; in GOAWAY they follow the last stream.
 pub fn codes(client: &Client, kind: u8) -> Vec<u32> {
     let of_kind = frames(client).into_iter().filter(|frame| frame.0 == kind);
     of_kind.map(|frame| number(if kind == GOAWAY { &frame.2[..8] } else { &frame.2 })).collect()

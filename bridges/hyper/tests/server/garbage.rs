@@ -1,4 +1,5 @@
-//! Requests with random faults, cut anywhere, of clients that leave anyhow: the server serves on, and nothing is left of them.
+//! Requests with random faults, cut anywhere, from clients that leave in any way: the server goes on, and nothing is left of
+//! them.
 
 use std::rc::Rc;
 
@@ -23,7 +24,7 @@ impl Random {
     }
 }
 
-/// A conversation that is in order.
+/// A valid conversation.
 fn conversation(http2: bool) -> Vec<u8> {
     let http1 = "GET / HTTP/1.1\r\nhost: a\r\nx: y\r\n\r\n\
         POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\nhello\
@@ -63,7 +64,7 @@ fn with_faults(mut data: Vec<u8>, random: &mut Random) -> Vec<u8> {
 }
 
 async fn answer(request: Request<RequestBody>) -> Answer {
-    // A body that is broken is no fault of the service.
+    // A broken body is no fault of the service.
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     Ok(Response::new(Full::from(body)))
 }
@@ -98,7 +99,7 @@ fn converse(seed: u64) {
     let other = world.client("10.0.0.1", GET.as_bytes());
     world.run_for(1);
     assert!(other.text().starts_with("HTTP/1.1 200 OK"), "seed {seed}: {}", other.text());
-    // As long as a client may be silent, in each way one after the other.
+    // Longer than the sum of the timeouts for a silent client.
     world.run_for(200);
     assert_eq!(Rc::strong_count(&counted), 2, "seed {seed}: a connection is left");
 }

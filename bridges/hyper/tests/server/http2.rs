@@ -74,7 +74,7 @@ fn world() -> (World, Rc<Seen>) {
     (world, seen)
 }
 
-/// What a client comes to, which is given a connection to send requests on and how that has ended.
+/// The result of a client that gets a connection for its requests, and a flag that is set when the connection has ended.
 fn client<T: 'static, F>(
     world: &World,
     talk: impl FnOnce(Reactor, Sender, Rc<Cell<bool>>) -> F + 'static,

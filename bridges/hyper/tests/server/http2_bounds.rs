@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame: what a peer is told, and what one that breaks the rules or takes nothing comes to.
+//! HTTP/2 frame by frame: what the server answers, also to a peer that breaks the rules or reads nothing.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -52,7 +52,7 @@ fn a_peer_is_told_the_bounds() {
 fn a_head_that_is_too_large_is_refused_and_the_connection_goes_on() {
     let mut block = vec![0x82, 0x86, 0x84, 0x41, 1, b'a'];
     for _ in 0..20 {
-        // A header of 1,000 bytes: not in a table, its name and value as they are.
+        // A header of 1,000 bytes, literal and not added to the table.
         block.extend([0x00, 1, b'x', 0x7f, 0xe9, 0x06]);
         block.extend([b'y'; 1000]);
     }
@@ -101,7 +101,7 @@ fn many_pings_and_settings_are_answered() {
 
 #[test]
 fn what_breaks_the_protocol_has_its_error_code() {
-    // For some frames of a wrong size h2 says the first (RFC 9113, 7: an endpoint may choose the more general code).
+    // For some frames of a wrong size h2 sends the first (RFC 9113, 7: an endpoint may choose the more general code).
     let size = &[PROTOCOL_ERROR, FRAME_SIZE_ERROR][..];
     for (frames, code) in [
         (frame(DATA, 0, 0, b"x"), &[PROTOCOL_ERROR][..]),
@@ -144,7 +144,7 @@ fn a_peer_that_says_nothing_more_is_ended() {
 #[test]
 fn an_answer_of_which_the_peer_takes_nothing_is_reset_and_the_connection_goes_on() {
     let world = world(&Rc::default());
-    // It allows 10 bytes a stream.
+    // It allows 10 bytes for each stream.
     let client = talk(&world, &[0, 4, 0, 0, 0, 10], &[get(1, "/large"), get(3, "/")]);
     world.run_for(15);
     client.send(get(5, "/"));
@@ -169,7 +169,7 @@ fn an_answer_of_which_the_peer_takes_a_little_now_and_then_goes_on() {
 #[test]
 fn the_end_of_an_answer_may_be_taken_slowly() {
     let world = world(&Rc::default());
-    // hyper has all of the answer at once, and the service has no part in it any more.
+    // hyper takes the whole answer at once, and the service is done with it.
     let client = talk(&world, &[0, 4, 0, 0, 0, 10], &[get(1, "/medium")]);
     for _ in 0..15 {
         world.run_for(8);
@@ -179,7 +179,7 @@ fn the_end_of_an_answer_may_be_taken_slowly() {
     assert_eq!(received(&client), 60_000);
 }
 
-/// Lets the server send so many more bytes, and answers its pings.
+/// Lets the server send this many more bytes, and answers its pings.
 fn allow(client: &Client, bytes: u32) {
     client.send(frame(WINDOW_UPDATE, 0, 1, &bytes.to_be_bytes()));
     client.send(frame(WINDOW_UPDATE, 0, 0, &bytes.to_be_bytes()));

@@ -1,4 +1,4 @@
-//! What RFC 9113 and RFC 7541 ask of a server, case by case, in the order of h2spec.
+//! What RFC 9113 and RFC 7541 require of a server, case by case, in the order of h2spec.
 
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
@@ -8,14 +8,14 @@ use torsade_hyper::{HttpServer, RequestBody};
 use crate::frames::*;
 use crate::world::{Answer, World};
 
-/// What is to come of it.
+/// The expected result.
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
     /// The next request is answered.
     Fine,
     /// The connection ends, with one of these codes.
     Connection(&'static [u32]),
-    /// One of these codes ends the stream, or the connection; the next request need not be answered.
+    /// The stream or the connection ends, with one of these codes; the next request need not be answered.
     Stream(&'static [u32]),
 }
 use Outcome::{Connection, Fine, Stream};
@@ -27,7 +27,7 @@ const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 1, b'a'];
 const OPEN: u8 = END_HEADERS;
 const WHOLE: u8 = END_HEADERS | END_STREAM;
 
-/// For frames of a wrong size and blocks that cannot be read h2 has the more general code too.
+/// For frames of a wrong size and blocks that cannot be decoded h2 may also send the more general code.
 const SIZE: &[u32] = &[FRAME_SIZE_ERROR, PROTOCOL_ERROR];
 const PROTOCOL: &[u32] = &[PROTOCOL_ERROR];
 const FLOW: &[u32] = &[FLOW_CONTROL_ERROR];
@@ -40,7 +40,7 @@ fn header(name: &str, value: &str) -> Vec<u8> {
     [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
 }
 
-/// A request of these headers, in one frame.
+/// A request with these headers, in one frame.
 fn request(pieces: &[&[u8]]) -> Vec<u8> {
     frame(HEADERS, WHOLE, 1, &pieces.concat())
 }

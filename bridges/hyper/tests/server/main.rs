@@ -1,4 +1,4 @@
-//! `HttpServer`: what a client sees of it, byte by byte, and what it suffers from none of them.
+//! `HttpServer`: what a client receives, byte by byte, and that no client can harm the server.
 
 mod deadlines;
 mod ends;

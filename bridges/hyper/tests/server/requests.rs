@@ -1,4 +1,4 @@
-//! What a client of HTTP/1 gets, to the byte.
+//! What an HTTP/1 client receives, to the byte.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use torsade_hyper::{HttpServer, RequestBody};
 
 use crate::world::{Answer, BoxError, Client, World};
 
-/// Answers with the method, the path, and the body in capitals; `/late` after 5 s, `/unread` without having read the body.
+/// Answers with the method, the path, and the body in capitals; for `/late` after 5 s, for `/unread` without reading the body.
 fn capitals() -> World {
     World::with(|reactor| HttpServer::new(service_fn(move |request| answer(reactor.clone(), request))))
 }
@@ -27,7 +27,7 @@ async fn answer(reactor: Reactor, request: Request<RequestBody>) -> Answer {
     Ok(Response::new(Full::from([head.method.as_str(), " ", head.uri.path(), " "].concat() + &String::from_utf8_lossy(&body))))
 }
 
-/// What a client receives that sends `request`, and ends its stream behind it.
+/// What a client receives that sends `request` and then ends its stream.
 fn exchange(request: &str) -> (World, Client) {
     let world = capitals();
     let client = world.client("10.0.0.2", request.as_bytes());
@@ -70,7 +70,7 @@ fn how_requests_are_cut_does_not_matter() {
         assert!(client.text().starts_with(&expected), "{size}: {}", client.text());
         assert!(client.text().ends_with("\r\n\r\nPRI /4 ") && client.ended(), "{size}: {}", client.text());
     }
-    // Alone, it begins like HTTP/2.
+    // Without the others before it, the last request begins like HTTP/2's preface.
     for size in [1, 4, 50] {
         let world = capitals();
         let client = world.client("10.0.0.2", b"");
@@ -204,7 +204,7 @@ fn a_service_bounds_the_body_itself() {
 fn a_request_knows_its_connection() {
     let world = World::new(HttpServer::new(service_fn(|request: Request<RequestBody>| async move {
         let info = request.body().connection().clone();
-        // It can be sent to other threads.
+        // It is `Send`.
         let text = std::thread::spawn(move || format!("{} {} {}", info.peer(), info.host(), info.tls().is_none()));
         Answer::Ok(Response::new(Full::from(text.join().expect("no panic"))))
     })));

@@ -1,4 +1,4 @@
-//! What the log is told, at which level.
+//! What is logged, at which level.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ thread_local! {
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keeps what the bridge says on this thread.
+/// Keeps what the bridge logs on this thread.
 struct Lines;
 
 impl Log for Lines {
@@ -46,9 +46,9 @@ impl Body for Broken {
     }
 }
 
-/// What is told of a client that sends `data` and then does `end`.
+/// What is logged for a client that sends `data` and then does `end`.
 fn told(data: &[u8], end: impl FnOnce(&World, &crate::world::Client)) -> Vec<(Level, String)> {
-    // Another test may have set it.
+    // Another test may have set it already.
     log::set_logger(&Lines).ok();
     log::set_max_level(LevelFilter::Debug);
     LINES.take();
@@ -73,7 +73,7 @@ fn told(data: &[u8], end: impl FnOnce(&World, &crate::world::Client)) -> Vec<(Le
     lines
 }
 
-/// A client's first bytes in HTTP/2, with one request.
+/// The first bytes of an HTTP/2 client, with one request.
 fn http2_request(path: &[u8; 7]) -> Vec<u8> {
     let head = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x41\x01a\x04\x07";
     [&head[..], path].concat()

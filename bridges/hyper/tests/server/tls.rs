@@ -1,4 +1,4 @@
-//! HTTPS: what is agreed on in the handshake is spoken.
+//! HTTPS: the protocol that the handshake negotiates is used.
 #![cfg(feature = "tls")]
 
 use std::cell::RefCell;
@@ -40,7 +40,7 @@ fn world(offered: &[&str]) -> (Simulation, ClientEndpoint) {
     (simulation, endpoint.tls(&config.expect("a configuration")))
 }
 
-/// What a client gets that offers these protocols, and speaks what was agreed on, unless it is to `insist` on HTTP/2.
+/// The answer to a client that offers these protocols, and uses the negotiated one, or HTTP/2 if it is to `insist`.
 fn get(offered: &[&str], insist: bool) -> Option<String> {
     let (simulation, endpoint) = world(offered);
     let client = simulation.host("10.0.0.2");

@@ -1,4 +1,4 @@
-//! Connections that leave HTTP.
+//! Connections that are upgraded from HTTP.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::world::{Answer, World};
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
 
-/// Answers with what the request's path says, and echoes on a connection that was upgraded; errors of upgrades are kept.
+/// Answers with the request's path, and echoes on upgraded connections; keeps errors of upgrades.
 fn echoing(errors: &Rc<RefCell<Vec<UpgradeError>>>) -> World {
     World::with(|reactor| {
         let errors = Rc::clone(errors);
@@ -67,7 +67,7 @@ fn an_upgraded_connection_has_no_deadline_of_http_left() {
     let client = world.client("10.0.0.2", UPGRADE.as_bytes());
     world.run_for(1);
     assert!(client.text().ends_with('['));
-    // Within a third of the timeout the server looks at its connections once more, and finds none that speaks HTTP.
+    // Within a third of the timeout the server checks its connections again, and finds none that uses HTTP.
     world.run_for(10);
     assert_eq!(world.server.delayed_calls(), 0);
     assert!(client.lost().is_none());

@@ -19,7 +19,7 @@ pub type Answer = Result<Response<Full<Bytes>>, BoxError>;
 /// Where the server is.
 pub const SERVER: &str = "10.0.0.1:80";
 
-/// A network with a server in it.
+/// A network with a server.
 pub struct World {
     pub simulation: Simulation,
     pub server: Reactor,
@@ -39,7 +39,7 @@ impl World {
         Self::with(|_| server)
     }
 
-    /// One whose server needs its reactor.
+    /// The same with a server that needs its reactor.
     pub fn with<S, B>(make: impl FnOnce(Reactor) -> HttpServer<S>) -> Self
     where
         S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
@@ -59,7 +59,7 @@ impl World {
         self.simulation.run_for(Duration::from_secs(seconds)).expect("runs");
     }
 
-    /// A client on a host of its own, which has sent `data`.
+    /// A client on its own host, which has sent `data`.
     pub fn client(&self, host: &str, data: &[u8]) -> Client {
         let client = Client::default();
         let received = client.clone();
@@ -71,7 +71,7 @@ impl World {
     }
 }
 
-/// What a client has of its connection.
+/// What a client has received, and its transport.
 #[derive(Clone, Default)]
 pub struct Client(Rc<RefCell<State>>);
 
@@ -84,7 +84,7 @@ struct State {
 }
 
 impl Client {
-    /// Calls `call` as soon as it is connected.
+    /// Calls `call` when the client is connected.
     pub fn when_connected(&self, world: &World, call: impl FnOnce(&Transport)) {
         while self.0.borrow().transport.is_none() {
             world.simulation.run_for(Duration::from_millis(1)).expect("runs");
@@ -108,7 +108,7 @@ impl Client {
         self.transport().write(data);
     }
 
-    /// The server has ended its stream.
+    /// Returns whether the server has ended its stream.
     pub fn ended(&self) -> bool {
         self.0.borrow().ended
     }

@@ -1,4 +1,5 @@
-//! Requests and answers of random sizes and shapes, over HTTP/1.1 and HTTP/2, by hyper's own builders, by `HttpServer` and by `Client`.
+//! Requests and answers of random sizes and shapes, over HTTP/1.1 and HTTP/2, with hyper's own builders, `HttpServer` and
+//! `Client`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,23 +17,23 @@ use crate::keys;
 use crate::service::{Failed, Pieces, Wanted, answer};
 use crate::{CLIENT, SECOND, SERVER, assert_nothing_is_left, play};
 
-/// Seeds of each test, unless `TORSADE_SEEDS` says otherwise. Each is played twice in each way.
+/// Seeds of each test, by default. Each is played twice in each way.
 const SEEDS: u64 = 4;
-/// For one request, with its body and its answer's.
+/// For one request with its answer, bodies included.
 const DEADLINE: Duration = Duration::from_secs(600);
 const AUTHORITY: &str = "10.0.0.1:80";
 pub const ORIGIN: &str = "http://10.0.0.1:80";
 
-/// Who serves, and who asks.
+/// The server and the client.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     /// hyper's builders at both ends.
     Builders(Version),
-    /// `HttpServer`, and hyper's builder at the client's end.
+    /// `HttpServer`, and hyper's builder for the client.
     Server(Version),
     /// `HttpServer` and `Client`.
     Both(Version),
-    /// The same over TLS, in the version that they agree on.
+    /// The same over TLS, with the version negotiated.
     #[cfg(feature = "tls")]
     Tls(Version),
 }
@@ -56,7 +57,7 @@ const WAYS: &[Way] = &[
     Way::Tls(Version::Two),
 ];
 
-/// What became of each request.
+/// The result of each request.
 type Outcomes = Rc<RefCell<Vec<Result<(), Failed>>>>;
 
 #[test]
@@ -81,7 +82,7 @@ fn every_request_is_answered_right_on_a_lossy_network() {
 fn every_request_ends_in_time_and_leaves_nothing_behind_on_a_hostile_network() {
     for way in WAYS.iter().copied() {
         play(&Faults::hostile(), SEEDS, |simulation| {
-            // What fails is told so; that each comes to an end is looked at where they are counted.
+            // Requests may fail; the count checks that each one ends.
             converse(simulation, way, |simulation| Wanted::draw(simulation, 1 << 13));
         });
     }
@@ -89,7 +90,7 @@ fn every_request_ends_in_time_and_leaves_nothing_behind_on_a_hostile_network() {
 
 #[test]
 fn requests_that_are_given_up_harm_no_others_and_leave_nothing_behind() {
-    // With HTTP/1.1 and no pool it would be the end of their connection.
+    // With HTTP/1.1 and no pool, its connection would end with it.
     let alone = |way: &&Way| !matches!(way, Way::Builders(Version::One) | Way::Server(Version::One));
     for way in WAYS.iter().copied().filter(|way| alone(&way)) {
         play(&Faults::calm(), SEEDS, |simulation| {
@@ -110,7 +111,7 @@ fn all_is_answered(simulation: &Simulation, way: Way, most: usize) {
     }
 }
 
-/// Asks some requests on some connections, and gives their outcomes when nothing is left of them.
+/// Makes some requests on some connections; returns their results when nothing is left of them.
 fn converse(simulation: &Simulation, way: Way, draw: impl Fn(&Simulation) -> Wanted) -> Outcomes {
     simulation.add_name("server.test", SERVER);
     let port = serve(&simulation.host(SERVER), way);
@@ -130,7 +131,7 @@ fn converse(simulation: &Simulation, way: Way, draw: impl Fn(&Simulation) -> Wan
     outcomes
 }
 
-/// Serves on port 80, over TLS on port 443.
+/// Serves on port 80, with TLS on port 443.
 pub fn serve(reactor: &Reactor, way: Way) -> Port {
     match way {
         Way::Builders(version) => {
@@ -139,7 +140,7 @@ pub fn serve(reactor: &Reactor, way: Way) -> Port {
             let there = reactor.clone();
             reactor.spawn(async move {
                 while let Some(connection) = incoming.accept().await {
-                    // How it ends is the client's doing.
+                    // The client decides how it ends.
                     there.spawn(serve_one(there.clone(), version, connection));
                 }
             });
@@ -180,7 +181,7 @@ async fn serve_one(reactor: Reactor, version: Version, connection: AsyncConnecti
     };
 }
 
-/// Asks for all of it on one connection: one after the other, with HTTP/2 and with a `Client` side by side.
+/// Makes all requests on one connection: one after the other, or concurrently with HTTP/2 or a `Client`.
 async fn ask(reactor: Reactor, way: Way, wanted: Vec<Wanted>, outcomes: Outcomes) {
     match way {
         Way::Builders(Version::One) | Way::Server(Version::One) => {
@@ -219,7 +220,7 @@ async fn ask(reactor: Reactor, way: Way, wanted: Vec<Wanted>, outcomes: Outcomes
     }
 }
 
-/// A client for a server of this way, and where it finds it.
+/// A client for this way, and the server's URL.
 fn pool(reactor: &Reactor, way: Way) -> (Client, &'static str) {
     let builder = Client::builder(reactor);
     match way {
@@ -230,7 +231,7 @@ fn pool(reactor: &Reactor, way: Way) -> (Client, &'static str) {
     }
 }
 
-/// Gives a request up where it is to be.
+/// Cancels a request when its time comes.
 async fn patiently(reactor: &Reactor, wanted: Wanted, asking: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
     let Some(patience) = wanted.patience else { return in_time(reactor, asking).await };
     let given_up = async {
@@ -240,7 +241,7 @@ async fn patiently(reactor: &Reactor, wanted: Wanted, asking: impl Future<Output
     futures_lite::future::or(asking, given_up).await
 }
 
-/// Gives up what takes too long.
+/// Fails if it takes too long.
 async fn in_time<T>(reactor: &Reactor, asking: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
     let late = async {
         reactor.sleep(DEADLINE).await.ok();
@@ -255,7 +256,7 @@ type Sender2 = client::conn::http2::SendRequest<Pieces>;
 pub async fn connect1(reactor: &Reactor) -> Result<Sender1, Failed> {
     let connection = reactor.connect_async(AUTHORITY).await.map_err(|failure| failure.to_string())?;
     let (sender, connection) = client::conn::http1::Builder::new().handshake(TorsadeIo::new(connection)).await?;
-    // Its error is that of the requests.
+    // The requests report its error.
     reactor.spawn(async move { drop(connection.await) });
     Ok(sender)
 }

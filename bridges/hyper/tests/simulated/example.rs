@@ -1,4 +1,4 @@
-//! What the example `simulated_web` prints.
+//! The output of the example `simulated_web`.
 
 #[allow(dead_code, reason = "its main is not run")]
 #[path = "../../examples/simulated_web.rs"]
@@ -18,7 +18,7 @@ fn the_simulated_web_tells_of_a_page_of_failures_and_of_the_page_that_comes_at_l
             .collect();
         let [(_, first), failures @ .., (last_time, last)] = &told[..] else { panic!("seed {seed}: {told:?}") };
         assert_eq!(*first, "you are visitor 1", "seed {seed}");
-        // One may have been answered into the partition.
+        // One answer may have been lost in the partition.
         assert!(last.starts_with("you are visitor "), "seed {seed}: {told:?}");
         assert!((65.0..125.0).contains(last_time), "seed {seed}: {told:?}");
         assert!(failures.len() >= 2, "seed {seed}: {told:?}");

@@ -1,4 +1,4 @@
-//! Partitions in the middle of transfers, and hosts that die and come back.
+//! Partitions during transfers, and hosts that crash and come back.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,14 +14,14 @@ use crate::{CLIENT, SECOND, SERVER, assert_nothing_is_left, play};
 
 const SEEDS: u64 = 6;
 const MEGABYTES: Wanted = Wanted { up: Shape::of(2 << 20), down: Shape::of(2 << 20), patience: None };
-/// On which a transfer of these takes some seconds.
+/// A network on which these transfers take some seconds.
 fn slow() -> Faults {
     Faults { bandwidth: Some(500_000), ..Faults::calm() }
 }
 
 type Outcome = Rc<RefCell<Option<Result<(), Failed>>>>;
 
-/// Asks for `wanted` in one of three ways, which the seed chooses.
+/// Requests `wanted` in one of three ways, which the seed chooses.
 fn begin(simulation: &Simulation, wanted: Wanted) -> Outcome {
     let (host, outcome) = (simulation.host(CLIENT), Outcome::default());
     let (reactor, told) = (host.reactor().clone(), Rc::clone(&outcome));
@@ -48,7 +48,7 @@ fn a_partition_that_heals_in_time_harms_no_transfer() {
             // Long enough for what was held back to arrive.
             simulation.run_for(SECOND + Duration::from_millis(simulation.draw(1000))).unwrap();
             simulation.partition(SERVER, CLIENT);
-            // No deadline is over by then.
+            // No deadline has passed by then.
             simulation.run_for(Duration::from_millis(simulation.draw(25_000))).unwrap();
             simulation.heal(SERVER, CLIENT);
         }
@@ -68,8 +68,8 @@ fn a_partition_that_stays_ends_the_transfer_at_both_ends() {
         simulation.run_for(SECOND + Duration::from_millis(simulation.draw(2000))).unwrap();
         assert!(server.leftovers().sources.len() > 1, "the transfer is under way");
         simulation.partition(SERVER, CLIENT);
-        // Of HTTP/2 the stream ends first, then what is idle without it, after 30 s each and some more to notice that; then the
-        // close is given up after 120 s.
+        // For HTTP/2 the stream ends first, then the connection as idle, after 30 s each plus some time to notice; then the close
+        // is given up after 120 s.
         simulation.run_for(250 * SECOND).unwrap();
         assert_eq!(server.leftovers().sources.len(), 1, "the server has only its port: {}", server.leftovers());
         if simulation.seed() % 3 == 2 {
@@ -94,7 +94,7 @@ fn a_server_that_is_killed_fails_its_requests_and_serves_again_once_it_is_back()
         simulation.host(SERVER).kill();
         simulation.run_for(5 * SECOND).unwrap();
         outcome.take().expect("the system of its host has reset the connection").unwrap_err();
-        // As long as nobody listens, a client is told so.
+        // While nobody listens, a client's connection is refused.
         let refused = begin(simulation, MEGABYTES);
         simulation.run_for(5 * SECOND).unwrap();
         refused.take().expect("it is refused").unwrap_err();
@@ -126,7 +126,7 @@ fn a_pool_goes_on_with_a_server_that_died_and_came_back_in_between() {
             (0..3).for_each(|_| ask(wanted));
             simulation.run_for(5 * SECOND).unwrap();
             assert_eq!(answered.get(), 3);
-            // Its connections rest in the pool.
+            // Idle connections stay in the pool.
             let server = simulation.host(SERVER);
             if crashes {
                 server.crash()
@@ -137,7 +137,8 @@ fn a_pool_goes_on_with_a_server_that_died_and_came_back_in_between() {
             let port = serve(&server.restart(), Way::Server(Version::One));
             (0..3).for_each(|_| ask(wanted));
             simulation.run_for(100 * SECOND).unwrap();
-            // Killed, its system has said so; crashed, it has not, and a POST that may have been served is not sent again.
+            // If the server is killed, its system resets the connections. If it crashes, it does not, and a POST that may have
+            // been served is not retried.
             assert_eq!(answered.get(), if crashes { 3 } else { 6 });
             ask(wanted);
             simulation.run_for(60 * SECOND).unwrap();

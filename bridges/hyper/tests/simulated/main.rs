@@ -1,5 +1,5 @@
-//! hyper in simulated networks: servers, clients and timers, on calm, lossy and hostile ones, through partitions and deaths of
-//! hosts; and that the same seed does the same.
+//! hyper in simulated networks: servers, clients and timers, on calm, lossy and hostile networks, through partitions and crashes.
+//! The same seed always does the same.
 //!
 //! A hundred seeds: `TORSADE_SEEDS=100 cargo test -p torsade-hyper --all-features --test simulated`
 
@@ -41,8 +41,8 @@ fn panics() -> usize {
     PANICS.get()
 }
 
-/// Plays a scenario twice with each seed, in a world as bad as `faults`: the logs have to be the same, byte for byte, and nothing may
-/// have panicked.
+/// Plays a scenario twice with each seed, with these faults: the logs must be identical, byte for byte, and nothing may have
+/// panicked.
 fn play(faults: &Faults, seeds: u64, scenario: impl Fn(&Simulation)) {
     simulate_with(faults, 0..seeds, |simulation| {
         let before = panics();
@@ -57,7 +57,7 @@ fn play(faults: &Faults, seeds: u64, scenario: impl Fn(&Simulation)) {
     });
 }
 
-/// Has everything that was begun come to an end, which an hour is enough for, and looks for what is left.
+/// Runs for an hour, in which everything has to end, and checks that nothing is left.
 fn assert_nothing_is_left(simulation: &Simulation) {
     simulation.run_for(3600 * SECOND).unwrap();
     for ip in [SERVER, CLIENT] {

@@ -1,4 +1,5 @@
-//! Random HTTP/1.1 conversations byte by byte: pipelined requests, chunks with extensions and trailers, garbage; cut at random places.
+//! Random HTTP/1.1 conversations byte by byte: pipelined requests, chunks with extensions and trailers, garbage; cut at random
+//! places.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use crate::{CLIENT, SECOND, SERVER, assert_nothing_is_left, play};
 
 const SEEDS: u64 = 100;
 
-/// What a client sends, how many proper requests are in it, and whether nothing else is.
+/// What a client sends, how many valid requests that contains, and whether it contains nothing else.
 struct Script {
     bytes: Vec<u8>,
     proper: usize,
@@ -64,7 +65,7 @@ impl Script {
         self.bytes.extend(text.as_bytes());
     }
 
-    /// What no request is, or what becomes none.
+    /// Adds bytes that are no valid request.
     fn add_garbage(&mut self, simulation: &Simulation) {
         let draw = |bound| simulation.draw(bound) as usize;
         let begun = "POST / HTTP/1.1\r\nHost: test\r\n";
@@ -80,7 +81,7 @@ impl Script {
             8 => format!("{begun}Transfer-Encoding: chunked\r\n\r\n1;{}", "e".repeat(50_000)).into(),
             _ => b"GET / HTTP/1.1\r\n\0\0\r\n\r\n".to_vec(),
         };
-        // Cut short, it is a request that never comes to its end.
+        // Cut short, it is a request that never ends.
         let count = if draw(4) == 0 { draw(garbage.len() as u64) } else { garbage.len() };
         self.bytes.extend(&garbage[..count]);
     }
@@ -94,7 +95,7 @@ enum Leaves {
     Dropped,
 }
 
-/// Plays a script, cut at random places; gives what came back, if it was read to its end.
+/// Plays a script, cut at random places; returns what came back, if it was read to the end.
 async fn client(reactor: Reactor, cuts: Vec<(usize, Duration)>, script: Vec<u8>, leaves: Leaves) -> Result<Option<Vec<u8>>> {
     let (mut reading, mut writing) = futures_lite::io::split(reactor.connect_async("10.0.0.1:80").await?);
     let mut heard = Vec::new();
@@ -102,7 +103,7 @@ async fn client(reactor: Reactor, cuts: Vec<(usize, Duration)>, script: Vec<u8>,
         let mut left = &script[..];
         for (length, pause) in cuts.into_iter().cycle() {
             let (piece, rest) = left.split_at(length.min(left.len()));
-            // The server may have had enough of it.
+            // The server may have closed the connection.
             if writing.write_all(piece).await.is_err() || rest.is_empty() {
                 break;
             }
@@ -136,7 +137,7 @@ fn converse(simulation: &Simulation) {
     host.spawn(async move {
         told.replace(Some(playing.await));
     });
-    // A silent client is waited for half a minute; the rest is for buffers that are small, and a network that is slow.
+    // The server waits half a minute for a silent client; the rest is for small buffers and a slow network.
     simulation.run_for(1000 * SECOND).unwrap();
     let ended = heard.take().unwrap_or_else(|| panic!("the server waits for ever\n{}", simulation.report()));
     if *Faults::calm().latency.end() == *simulation.faults().latency.end() {
@@ -149,7 +150,7 @@ fn converse(simulation: &Simulation) {
     assert_each_connection_has_a_reason(simulation);
 }
 
-/// Every proper request is answered before anything is said of what is none.
+/// Every valid request is answered before anything is said about invalid ones.
 fn judge(heard: &[u8], proper: usize, garbage: bool) {
     let heard = String::from_utf8_lossy(heard);
     let answered = heard.matches("HTTP/1.1 200 OK\r\n").count();
@@ -178,7 +179,7 @@ fn conversations_of_raw_bytes_end_with_answers_or_a_reason_on_a_calm_network() {
 
 #[test]
 fn conversations_of_raw_bytes_end_with_a_reason_on_a_hostile_network() {
-    // Nothing that a server could not be told of: it would wait for the client as long as the deadlines say, and the client for ever.
+    // No faults that a server cannot notice: it would wait as long as its deadlines allow, and the client for ever.
     let faults = Faults {
         stuck: 0.0,
         slow: 0.0,

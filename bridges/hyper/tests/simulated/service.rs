@@ -1,4 +1,4 @@
-//! A service whose answers tell what came, and what its clients look at.
+//! A service whose answers describe the request, and the checks of its clients.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -17,7 +17,7 @@ use torsade_hyper::TorsadeTimer;
 
 pub type Failed = Box<dyn Error + Send + Sync>;
 
-/// What a request has for a body, and what its answer is to have; and when it is given up, if that is to be tried.
+/// A request's body and its answer's, and when the request is cancelled, if it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub up: Shape,
@@ -25,7 +25,7 @@ pub struct Wanted {
     pub patience: Option<Duration>,
 }
 
-/// A body: how long, in pieces of which length, how long apart; and whether its length is told before.
+/// A body: its length, the length of the pieces and the delay between them; and whether the length is announced.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub length: usize,
@@ -56,7 +56,7 @@ impl Wanted {
         Self { up: Shape::draw(simulation, most), down: Shape::draw(simulation, most), patience: None }
     }
 
-    /// The request, whose path says what is to come back.
+    /// The request, whose path describes the answer.
     pub fn request(&self, timer: &TorsadeTimer, origin: &str) -> Request<Pieces> {
         let Shape { length, piece, pause, sized } = self.down;
         let uri = format!("{origin}/{length}/{piece}/{}/{sized}", pause.as_millis());
@@ -64,7 +64,7 @@ impl Wanted {
         request.body(Pieces::new(self.up, timer)).expect("a proper request")
     }
 
-    /// Reads the answer: it has to say what was sent, and to have what was asked for.
+    /// Reads the answer, and checks that it describes the request and has the requested body.
     pub async fn check<B>(&self, response: Response<B>) -> Result<(), Failed>
     where
         B: Body<Data = Bytes>,
@@ -84,7 +84,7 @@ fn number(headers: &HeaderMap, name: &str) -> usize {
     headers[name].to_str().expect("text").parse().expect("a number")
 }
 
-/// Reads a body to its end: how long it is, and up to where it is as [`Pieces`] makes it.
+/// Reads a body to its end: its length, and up to where it matches [`Pieces`].
 async fn swallow<B: Body<Data = Bytes>>(body: B) -> Result<(usize, usize), B::Error> {
     let (mut body, mut length, mut good) = (pin!(body), 0, 0);
     while let Some(frame) = body.as_mut().frame().await {
@@ -125,7 +125,7 @@ where
     Ok(response.body(Pieces::new(down, &timer))?)
 }
 
-/// A body of some shape, made as it is sent.
+/// A body of some shape, generated as it is sent.
 pub struct Pieces {
     shape: Shape,
     sent: usize,

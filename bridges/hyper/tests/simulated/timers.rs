@@ -1,4 +1,4 @@
-//! hyper's sleeps are timers of the loop: on time, moved, and gone when nobody waits for them.
+//! hyper's sleeps are timers of the loop: on time, resettable, and gone when nobody waits for them.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -19,7 +19,7 @@ use crate::SECOND;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Counts how often it wakes.
+/// Counts wakes.
 #[derive(Default)]
 struct Woken(AtomicU32);
 
@@ -45,7 +45,7 @@ impl Polled {
         self.sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
     }
 
-    /// How often it was woken since the last time.
+    /// How often it was woken since the last call.
     fn wakes(&self) -> u32 {
         self.woken.0.swap(0, Ordering::Relaxed)
     }
@@ -81,7 +81,7 @@ fn its_instants_go_with_the_reactors_time_and_not_with_the_systems() {
     clock.advance(SECOND);
     assert_eq!(sleep.wakes(), 1);
     assert!(sleep.is_over());
-    // Times that are over, and such as were before there was a reactor.
+    // Times in the past, even before the reactor existed.
     assert!(Polled::new(timer.sleep_until(before)).is_over());
     assert!(Polled::new(timer.sleep_until(before.checked_sub(DAY).unwrap_or(before))).is_over());
     assert!(Polled::new(timer.sleep(Duration::ZERO)).is_over());
@@ -95,7 +95,7 @@ fn a_sleep_has_one_delayed_call_once_it_is_polled_and_none_when_it_is_over_or_dr
     let mut sleep = Polled::new(timer.sleep(10 * SECOND));
     assert_eq!(clock.delayed_calls(), 0, "nobody waits for it");
     for second in 0..10 {
-        // Polled early, again and again.
+        // Polled early, repeatedly.
         assert!(!sleep.is_over() && !sleep.is_over(), "after {second} s");
         assert_eq!(clock.delayed_calls(), 1);
         assert_eq!(sleep.wakes(), 0, "after {second} s");
@@ -129,7 +129,7 @@ fn a_sleep_that_is_moved_on_wakes_nobody_too_early_for_good() {
     let begun = timer.now();
     let mut sleep = Polled::new(timer.sleep(10 * SECOND));
     assert!(!sleep.is_over());
-    // As hyper does for every request: the delayed call stays where it is until it is due.
+    // As hyper does for every request: the delayed call stays until it is due, and is moved then.
     for second in 1..=100 {
         clock.advance(SECOND);
         timer.reset(&mut sleep.sleep, begun + second * SECOND + 10 * SECOND);
@@ -151,7 +151,7 @@ fn a_sleep_that_is_moved_on_and_not_polled_wakes_once_and_is_polled_again() {
     let task = clock.spawn(async move {
         poll_fn(|context| {
             let poll = sleep.as_mut().poll(context);
-            // Behind its back, after it was polled.
+            // Reset after the poll, so that the sleep itself is not polled again.
             if there.now() == Duration::ZERO {
                 moved.reset(&mut sleep, moved.now() + 5 * SECOND);
             }
@@ -179,7 +179,7 @@ fn a_sleep_that_is_moved_forward_is_over_earlier_and_leaves_no_call() {
     clock.advance(10 * SECOND);
     assert_eq!(sleep.wakes(), 1);
     assert!(sleep.is_over());
-    // Moved forward to a time that is over, and polled by somebody else's doing.
+    // Moved to a time in the past, and polled for another reason.
     let mut sleep = Polled::new(timer.sleep(100 * SECOND));
     assert!(!sleep.is_over());
     timer.reset(&mut sleep.sleep, begun);
@@ -241,7 +241,7 @@ fn on_other_threads_it_panics_as_documented() {
     let clock = Clock::new();
     let timer = TorsadeTimer::new(&clock);
     let elsewhere = |used: fn(&TorsadeTimer)| thread::scope(|scope| scope.spawn(|| used(&timer)).join());
-    // It may be there, as hyper wants it.
+    // It may be moved there, as hyper requires.
     elsewhere(|_| ()).unwrap();
     let asked: [fn(&TorsadeTimer); 3] =
         [|timer| assert!(timer.now() > Instant::now()), |timer| drop(timer.sleep(SECOND)), |timer| drop(timer.clone())];

@@ -1,4 +1,5 @@
-//! Examples that run, and a client for them that shows everything: requests are written as text, answers are read to their end.
+//! Running examples, and a client for them that shows everything: requests are written as text, and answers are read to their
+//! end.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,10 +11,10 @@ use std::time::Duration;
 use torsade::prelude::*;
 use torsade::{Phase, ReactorHandle, SystemEvent};
 
-/// How long a test may take before it counts as hung: a machine with other work to do is slow.
+/// How long a test may take before it counts as hung; a busy machine is slow.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
-/// An example on a reactor of its own thread; stopped when dropped.
+/// An example on a reactor in its own thread; stopped when dropped.
 pub struct Served {
     pub address: SocketAddr,
     handle: ReactorHandle,
@@ -46,7 +47,7 @@ impl Drop for Served {
     }
 }
 
-/// An empty folder of a test; removed when dropped.
+/// A test's empty folder; removed when dropped.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -71,7 +72,7 @@ impl Drop for Folder {
     }
 }
 
-/// An answer, with its body as it is behind the transfer coding.
+/// An answer, with its body after the transfer coding is decoded.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -80,7 +81,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of a header, empty if it is not there.
+    /// The value of a header, empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         { lines }.find(|(found, _)| found.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.trim())
@@ -98,7 +99,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends the first line of a request and headers, one a line, and reads the answer.
+/// Sends the first line of a request and headers, one on each line, and reads the answer.
 pub fn ask(address: SocketAddr, request: &str) -> Answer {
     ask_with_body(address, request, b"")
 }
@@ -118,7 +119,7 @@ pub fn ask_with_body(address: SocketAddr, request: &str, body: &[u8]) -> Answer 
     read(&answer)
 }
 
-/// Takes an answer apart.
+/// Parses an answer.
 pub fn read(answer: &[u8]) -> Answer {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
@@ -144,7 +145,7 @@ fn unchunked(mut wire: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Bytes without a pattern, the same each time.
+/// Random bytes, the same every time.
 pub fn noise(count: usize) -> Vec<u8> {
     let mut state: u64 = 1;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! Large bodies, both ways, and readers who do not read: what a server has in memory is its own pieces.
+//! Large bodies in both directions, and clients that do not read: a server holds only its own pieces in memory.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -47,7 +47,7 @@ fn a_chunked_upload_is_counted_and_one_that_is_cut_off_is_not_answered_with_a_co
             stream.shutdown(Shutdown::Write).unwrap();
         }
         let mut answer = Vec::new();
-        // A body that is cut off may be answered with a reset.
+        // A truncated body may be answered with a reset.
         stream.read_to_end(&mut answer).ok();
         answer
     };
@@ -92,13 +92,13 @@ fn four_readers_that_stall_in_bodies_of_32_mb_cost_some_pieces() {
     folder.file("32mb.bin", noise(32 << 20));
     let server = ServerProcess::new(NAME, &folder);
     let address = server.address;
-    // Warm: threads are there, and buffers were made.
+    // Warm-up: starts threads and allocates buffers.
     for _ in 0..4 {
         assert_eq!(ask(address, "GET /files/32mb.bin\nrange: bytes=0-1999999").body.len(), 2_000_000);
     }
     let before = resident(server.id());
     let stalled: Vec<_> = (0..4).map(|_| stall(address)).collect();
-    // Each has been answered, and has filled what the system holds; others are still served.
+    // Each has an answer under way that fills the system's buffers; others are still served.
     for _ in 0..5 {
         assert_eq!(ask(address, "GET /files/32mb.bin\nrange: bytes=0-1999999").body.len(), 2_000_000);
     }
@@ -115,7 +115,7 @@ fn four_readers_that_stall_in_bodies_of_32_mb_cost_some_pieces() {
     }
 }
 
-/// A reader that has read the head of an answer, and then nothing.
+/// A client that has read the head of an answer and reads no more.
 fn stall(address: SocketAddr) -> std::net::TcpStream {
     let mut stream = connect(address);
     stream.set_read_timeout(Some(LIMIT)).unwrap();

@@ -1,4 +1,4 @@
-//! Content codings, as the client likes them.
+//! Content codings, as the client prefers them.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn served(folder: &Path) -> Served {
     Served::new(move |reactor| web_server::start(reactor, "127.0.0.1:0", folder))
 }
 
-/// The body behind its content coding.
+/// The decoded body.
 fn decoded(answer: &Answer) -> Vec<u8> {
     let coding = answer.header("content-encoding");
     if coding.is_empty() {
@@ -44,13 +44,13 @@ fn text_is_compressed_as_the_client_likes_it() {
         ("accept-encoding: br", ""),
         ("accept-encoding: gzip;q=0", ""),
         ("accept-encoding:", ""),
-        ("accept-encoding: identity;q=0", ""), // nothing is acceptable: sent as it is
+        ("accept-encoding: identity;q=0", ""), // nothing is acceptable: sent uncompressed
         ("", ""),
     ] {
         let answer = ask(served.address, &format!("GET /files/text.txt\n{accepted}"));
         assert_eq!((answer.status, answer.header("content-encoding")), (200, coding), "{accepted}");
         assert_eq!(answer.header("vary"), "accept-encoding", "{accepted}");
-        // Ranges are those of the file as it is.
+        // Ranges refer to the uncompressed file.
         assert_eq!(answer.header("accept-ranges"), if coding.is_empty() { "bytes" } else { "" }, "{accepted}");
         assert_eq!(decoded(&answer), text.as_bytes(), "{accepted}");
         assert_eq!(answer.body.len() < text.len() / 10, !coding.is_empty(), "{accepted}");

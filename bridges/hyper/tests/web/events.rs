@@ -1,4 +1,4 @@
-//! Events: they come when there is something to tell, compressed too, and end with the client.
+//! Events: sent as soon as there are any, also when compressed, and ended with the client.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ fn listeners(address: SocketAddr) -> u64 {
     status["listeners"].as_u64().unwrap()
 }
 
-/// Reads on to a line that begins so.
+/// Reads up to a line that begins with `start`.
 fn find(reader: &mut impl BufRead, start: &str) -> String {
     let lines = reader.lines().map(|line| line.unwrap());
     { lines }.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("the stream ended before {start:?}"))
@@ -36,7 +36,7 @@ fn events_come_one_by_one_and_from_where_the_client_was() {
     assert_eq!(find(&mut stream, "content-type"), "content-type: text/event-stream");
     assert_eq!(find(&mut stream, "data:"), r#"data: {"id":1,"text":"before"}"#);
     for number in 2..5 {
-        // The event before has come: the next is not made before.
+        // The previous event has arrived, and only then is the next one made.
         add(served.address, "later");
         assert_eq!(find(&mut stream, "id:"), format!("id: {number}"));
     }
@@ -54,7 +54,7 @@ fn the_server_notices_a_client_that_has_left() {
     find(&mut stream, "content-type");
     assert_eq!(listeners(served.address), 1);
     drop(stream);
-    // A client may have ended its half only: it is an event that nobody takes that tells.
+    // The client may have ended only its own stream: an event that it does not take shows that it has gone.
     while listeners(served.address) > 0 {
         add(served.address, "is anybody there?");
     }

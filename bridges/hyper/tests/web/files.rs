@@ -1,9 +1,9 @@
-//! Files: ranges and conditions (RFC 9110, 13 and 14), and what is no file of the folder.
+//! Files: ranges and conditions (RFC 9110, 13 and 14), and paths that are no file of the folder.
 
 use crate::asking::{Answer, Folder, Served, ask};
 use crate::programs::{dynamic_pages, server_sent_events, static_files, streamed_page, web_server};
 
-/// A file of 1000 bytes by both programs that send files.
+/// Checks a file of 1000 bytes with both programs that send files.
 fn on_both(name: &str, check: impl Fn(&dyn Fn(&str, &str) -> Answer)) {
     let folder = Folder::new(name);
     folder.file("folder/thousand.bin", thousand());

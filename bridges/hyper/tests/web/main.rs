@@ -1,4 +1,4 @@
-//! That the web's examples do what they say, and what large, slow and broken transfers cost them.
+//! The web examples do what they say, and the cost of large, slow and broken transfers.
 
 #[path = "../../../../tests/support/child.rs"]
 #[allow(dead_code, reason = "a part of it is used")]

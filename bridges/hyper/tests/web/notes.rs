@@ -1,4 +1,4 @@
-//! JSON in and out, a query, and limits of what is taken.
+//! JSON in and out, a query, and limits of the input.
 
 use serde_json::{Value, json};
 

@@ -50,12 +50,12 @@ fn cancelled_and_reset_transfers_leave_the_server_serving_and_no_descriptor_open
     let before = descriptors(server.id());
     for number in 0..50 {
         let end = if number % 2 == 0 { End::Reset } else { End::Close };
-        // Downloads: while the head comes, and in the body; plain, and compressed.
+        // Downloads: during the head, and during the body; plain and compressed.
         end.of(request("GET /files/large.bin HTTP/1.1\r\nhost: test\r\n\r\n"));
         let mut stream = request("GET /files/large.txt HTTP/1.1\r\nhost: test\r\naccept-encoding: gzip\r\n\r\n");
         stream.read_exact(&mut [0; 100]).unwrap();
         end.of(stream);
-        // Uploads: in a piece of the body; and in the head.
+        // Uploads: during the body, and during the head.
         let mut stream = request("PUT /upload HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n");
         stream.write_all(&[0; 70_000]).unwrap();
         end.of(stream);
@@ -65,7 +65,7 @@ fn cancelled_and_reset_transfers_leave_the_server_serving_and_no_descriptor_open
     }
     assert_eq!(ask(address, "GET /files/large.bin").body.len(), 8 << 20);
     if let Some(before) = before {
-        // What was closed gracefully ends when the server has noticed.
+        // Gracefully closed connections end when the server has noticed.
         let begun = Instant::now();
         while descriptors(server.id()).is_some_and(|now| now > before) {
             assert!(begun.elapsed() < LIMIT, "{before} descriptors before, {:?} after", descriptors(server.id()));

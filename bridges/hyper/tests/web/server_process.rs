@@ -1,4 +1,4 @@
-//! The web server as a process, whose memory and descriptors can be counted.
+//! The web server as a process, so that its memory and descriptors can be counted.
 
 use std::net::SocketAddr;
 use std::process::Child;
@@ -9,7 +9,7 @@ use crate::asking::Folder;
 use crate::child;
 use crate::programs::web_server;
 
-/// The web server in a process of its own, this test binary as the child of a test; ended when dropped.
+/// The web server in its own process, a child of the test that runs this binary again; killed when dropped.
 pub struct ServerProcess {
     child: Child,
     pub address: SocketAddr,

@@ -14,7 +14,7 @@ use crate::asking::read;
 use crate::logged::logged;
 use crate::programs::dynamic_pages;
 
-/// What a client hears of a path in so many seconds, and then it leaves.
+/// What a client receives from a path in this many seconds, after which it leaves.
 pub fn heard(start: impl FnOnce(&Reactor) -> Result<Port>, path: &'static str, seconds: u64) -> String {
     let simulation = Simulation::new(1);
     start(&simulation.host("10.0.0.1")).unwrap();
@@ -29,7 +29,7 @@ pub fn heard(start: impl FnOnce(&Reactor) -> Result<Port>, path: &'static str, s
         let reading = async {
             let mut piece = [0; 4096];
             loop {
-                // A loss is an end as well.
+                // A lost connection is an end as well.
                 match connection.read(&mut piece).await.unwrap_or(0) {
                     0 => return Ok(()),
                     count => hearing.borrow_mut().extend(&piece[..count]),
@@ -38,7 +38,7 @@ pub fn heard(start: impl FnOnce(&Reactor) -> Result<Port>, path: &'static str, s
         };
         or(reading, async { Ok(leaving.await?) }).await
     });
-    // A second more, for those who are left.
+    // A second more, for the server to notice.
     simulation.run_for(Duration::from_secs(seconds + 1)).unwrap();
     reading.into_deferred().into_result().expect("it has left").unwrap();
     String::from_utf8(heard.take()).unwrap()

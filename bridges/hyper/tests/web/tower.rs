@@ -14,7 +14,7 @@ use torsade_hyper::{HttpServer, RequestBody, TowerService};
 
 use crate::simulated::heard;
 
-/// Is ready, or has failed, once it is opened; answers with the address of the client.
+/// Is ready, or has failed, once opened; answers with the client's address.
 #[derive(Clone, Default)]
 struct Gate {
     open: Rc<RefCell<Open>>,
@@ -45,7 +45,7 @@ impl tower_service::Service<Request<RequestBody>> for Gate {
     }
 }
 
-/// What a client hears in so many seconds of a service whose outcome comes after two.
+/// What a client receives in this many seconds from a service that is ready or fails after two.
 fn heard_of(outcome: Result<(), &'static str>, seconds: u64) -> String {
     let start = |reactor: &Reactor| {
         let gate = Gate::default();

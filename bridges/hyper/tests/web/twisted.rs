@@ -1,7 +1,7 @@
-//! The ports of Twisted's web examples and howtos beside the originals: status, body, and the headers that say what it is.
+//! The ports of Twisted's web examples and howtos compared with the originals: status, body, and the headers that describe it.
 //!
-//! Needs Python with Twisted (`TORSADE_PYTHON` names one; `python3` unless set), and the originals, which are in Twisted's
-//! source and not in its package: `TORSADE_TWISTED_DOCS` names its `docs/core`, beside which `docs/web` is. Without them the
+//! Needs Python with Twisted (`TORSADE_PYTHON`, by default `python3`), and the originals, which are in Twisted's source but not
+//! in its package: `TORSADE_TWISTED_DOCS` is the path of its `docs/core`, beside which `docs/web` is. Without them the
 //! comparisons are skipped.
 
 use std::fs::File;
@@ -15,11 +15,11 @@ use crate::asking::{Answer, Folder, Served, ask, ask_with_body, read};
 use crate::programs::{dynamic_pages, server_sent_events, static_files, streamed_page};
 use crate::simulated::heard;
 
-/// An original program; ended when dropped.
+/// An original program; killed when dropped.
 struct Original(Child);
 
 impl Original {
-    /// Starts a program of `docs/web`, with replacements in its text, or says why it cannot.
+    /// Starts a program of `docs/web`, with replacements in its text, or prints why it cannot.
     fn start(name: &str, replacements: &[String]) -> Option<(Self, SocketAddr)> {
         let Some(docs) = std::env::var_os("TORSADE_TWISTED_DOCS").map(PathBuf::from) else {
             println!("skipped the comparison with {name}: TORSADE_TWISTED_DOCS does not name docs/core of Twisted's source");
@@ -28,7 +28,7 @@ impl Original {
         Self::start_file(docs.with_file_name("web").join(name), name, replacements)
     }
 
-    /// Starts one of ours on Twisted, of what Twisted has no example of.
+    /// Starts one of our own programs on Twisted, where Twisted has no example.
     fn start_ours(name: &str) -> Option<(Self, SocketAddr)> {
         let originals = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web/on_twisted"));
         Self::start_file(originals.join(name), name, &[])
@@ -58,7 +58,7 @@ impl Drop for Original {
     }
 }
 
-/// What has to be the same: the status, the kind of content without its charset, some headers, and the body.
+/// What has to be equal: the status, the content type without its charset, some headers, and the body.
 fn shown(answer: &Answer) -> (u16, String, Vec<String>, String) {
     let kind = answer.header("content-type").split(';').next().unwrap_or_default().to_owned();
     let headers = ["content-range", "accept-ranges", "last-modified", "allow"].map(|name| answer.header(name).to_owned());
@@ -69,7 +69,7 @@ fn pages() -> Served {
     Served::new(|reactor| dynamic_pages::start(reactor, "127.0.0.1:0", "/bin/hostname"))
 }
 
-/// Asks the port at `prefix` and behind, and the original of a howto, the same.
+/// Sends the same requests to the port, below `prefix`, and to the original of a howto.
 fn compare(howto: &str, prefix: &str, paths: &[&str]) {
     let ours = pages();
     let original = Original::start(&format!("howto/web-in-60/{howto}.rst"), &[]);
@@ -99,7 +99,7 @@ fn a_page_has_a_status_of_its_own() {
 fn the_clock_tells_a_time_each_time() {
     let answer = ask(pages().address, "GET /clock");
     if let Some((_original, there)) = Original::start("howto/web-in-60/dynamic-content.rst", &[]) {
-        // The times have different forms.
+        // The times have different formats.
         let start = |answer: &Answer| answer.text().split_inclusive("<body>").next().unwrap().to_owned();
         let theirs = ask(there, "GET /");
         assert_eq!((start(&answer), answer.header("content-type")), (start(&theirs), theirs.header("content-type")));
@@ -158,7 +158,7 @@ fn a_page_is_what_a_program_prints() {
 fn files_are_sent_as_twisted_sends_them() {
     let folder = Folder::new("as-twisted");
     for (name, text) in [("page.html", "a page"), ("folder/index.html", "an index"), ("text.txt", &"some text ".repeat(100))] {
-        // Twisted rounds parts of a second up.
+        // Twisted rounds fractions of a second up.
         let file = File::options().write(true).open(folder.file(name, text)).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_234_567_890)).unwrap();
     }
@@ -184,7 +184,7 @@ fn files_are_sent_as_twisted_sends_them() {
     ] {
         assert_eq!(shown(&ask(ours.address, request)), shown(&ask(there, request)), "{request}");
     }
-    // The pages of errors have texts of their own.
+    // The error pages have their own texts.
     for request in ["GET /text.txt\nrange: bytes=1000-", "GET /none", "GET /..%2fpage.html", "GET /folder", "POST /page.html"] {
         let (here, there) = (ask(ours.address, request), ask(there, request));
         assert_eq!((here.status, here.header("content-range")), (there.status, there.header("content-range")), "{request}");

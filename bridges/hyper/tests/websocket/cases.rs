@@ -1,9 +1,10 @@
-//! RFC 6455 at `/echo`, in the groups of the Autobahn test suite: what is sent, and what comes back. Every case is cut at every place.
+//! RFC 6455 at `/echo`, in the groups of the Autobahn test suite: what is sent, and what comes back. Every case is cut at every
+//! position.
 
 use super::frames::*;
 use super::{Client, network, run};
 
-/// What is sent after the handshake, and the frames that come back before the server's close frame; and the code in that one.
+/// What is sent after the handshake, the frames that come back before the server's close frame, and the code in that.
 struct Case {
     what: String,
     bytes: Vec<u8>,
@@ -11,7 +12,7 @@ struct Case {
     code: u16,
 }
 
-/// What comes back when all was well: the client then closes with 1000.
+/// What comes back if nothing is wrong: the client then closes with 1000.
 fn sound(what: impl Into<String>, bytes: Vec<u8>, frames: &[(u8, &[u8])]) -> Case {
     refused(what, bytes, frames, 1000)
 }
@@ -21,15 +22,15 @@ fn refused(what: impl Into<String>, bytes: Vec<u8>, frames: &[(u8, &[u8])], code
     Case { what: what.into(), bytes, frames, code }
 }
 
-/// Runs each case whole, byte by byte, and in two pieces for each place of a cut.
+/// Runs each case whole, byte by byte, and in two pieces for each position of the cut.
 fn check(cases: Vec<Case>) {
     assert!(!cases.is_empty());
     for case in &cases {
-        // A close frame at the end, for those after which the server still listens.
+        // With a close frame at the end, for cases after which the server still reads.
         let bytes = [&case.bytes[..], &close(1000, "")].concat();
         let places = 1..bytes.len();
         check_in_pieces(case, &[&bytes]);
-        // Long payloads are cut in and around their headers.
+        // Long payloads are cut only in and around their headers.
         for place in places.filter(|place| *place < 40 || bytes.len() - place < 20) {
             let (first, second) = bytes.split_at(place);
             check_in_pieces(case, &[first, second]);
@@ -70,7 +71,7 @@ fn group_1_messages_of_every_length_come_back() {
     }
     let long_way =
         |length: &[u8]| [&[FIN | TEXT, 0x80 | if length.len() == 2 { 126 } else { 127 }], length, &[0; 4], b"hello"].concat();
-    // "The minimal number of bytes MUST be used" (5.2), by who sends: tungstenite takes more.
+    // "The minimal number of bytes MUST be used" (5.2) applies to the sender: tungstenite accepts more.
     for length in [&5_u16.to_be_bytes()[..], &5_u64.to_be_bytes()] {
         cases.push(sound("a length that takes more bytes than it must", long_way(length), &[(FIN | TEXT, b"hello")]));
     }
@@ -163,7 +164,7 @@ fn group_5_fragments_are_one_message_and_control_frames_come_between() {
     ]);
 }
 
-/// The byte at which tungstenite refuses is the end of the frame that has it: of a text in fragments, that of the first wrong one.
+/// tungstenite refuses at the end of the frame with the invalid byte: for a fragmented text, of the first such fragment.
 #[test]
 fn group_6_text_is_utf_8() {
     let mut cases = Vec::new();

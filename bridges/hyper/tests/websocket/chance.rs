@@ -1,18 +1,18 @@
-//! Random members on networks of every kind: all hear the same in the same order, and the room outlives them.
+//! Random members on all kinds of networks: all receive the same in the same order, and the room goes on after them.
 
 use torsade::simulated::{Faults, Host, simulate_with};
 
 use super::*;
 
-/// Seeds of each test, unless `TORSADE_SEEDS` says otherwise.
+/// Seeds of each test, by default.
 const SEEDS: u64 = 5;
 const MEMBERS: usize = 5;
 const LINES: usize = 8;
 
-/// What a member has heard, and whether it has said everything and heard it.
+/// What a member has received, and whether it has sent all its lines and got them back.
 type Heard = (Vec<String>, bool);
 
-/// Says its lines at random times, and after each one hears until that has come back.
+/// Sends its lines at random times, and after each one reads until that has come back.
 async fn take_part(reactor: &Reactor, name: usize, heard: &mut Vec<String>) -> Result {
     reactor.sleep(Duration::from_millis(reactor.random() % 2000)).await?;
     let mut client = Client::upgraded(reactor, "/chat").await?;
@@ -70,7 +70,7 @@ fn play(faults: &Faults, loses_nobody: bool) {
                 assert_eq!(one, other, "what both have heard came in another order");
             }
         }
-        // Nobody is left, and the room is open.
+        // Nobody is left, and the room is still open.
         simulation.set_faults(Faults::calm());
         let last = join(&hosts[0], 0);
         simulation.run_for(3600 * SECOND).unwrap();

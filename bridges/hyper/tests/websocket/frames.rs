@@ -1,4 +1,4 @@
-//! Frames as clients send them, and as they are read of what a server sent: RFC 6455, 5.2.
+//! Frames as clients send them, and those received from a server: RFC 6455, 5.2.
 
 pub const FIN: u8 = 0x80;
 pub const CONTINUATION: u8 = 0;
@@ -22,7 +22,7 @@ pub fn masked(first: u8, mask: [u8; 4], payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What stands in front of the mask.
+/// What comes before the mask.
 pub fn header(first: u8, masked: u8, length: u64) -> Vec<u8> {
     let long = length.to_be_bytes();
     match length {
@@ -44,7 +44,7 @@ pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes()[..], reason.as_bytes()].concat()
 }
 
-/// The frames of a server: flags and opcode, and the payload. What follows the last whole one is left in `bytes`.
+/// The frames of a server: flags and opcode, and the payload. An incomplete last frame stays in `bytes`.
 pub fn take_frames(bytes: &mut Vec<u8>) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let [first, short, rest @ ..] = &bytes[..] {

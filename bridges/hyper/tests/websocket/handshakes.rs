@@ -1,4 +1,4 @@
-//! The opening handshake, RFC 6455, 4.2: what is answered in HTTP.
+//! The opening handshake (RFC 6455, 4.2), and the HTTP answers.
 
 use super::{ACCEPT, Client, KEY, network, request, run};
 

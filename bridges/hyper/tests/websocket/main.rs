@@ -24,7 +24,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A network with the server on it.
+/// A network with the server.
 fn network() -> Simulation {
     let simulation = Simulation::new(1);
     let server = simulation.host("10.0.0.1");
@@ -32,7 +32,7 @@ fn network() -> Simulation {
     simulation
 }
 
-/// Runs what `main` gives on a host of its own, for at most an hour of its time, and gives its result.
+/// Runs `main` on its own host, for at most an hour of simulated time, and returns its result.
 fn run<T: 'static, F>(simulation: &Simulation, main: impl FnOnce(Reactor) -> F) -> T
 where
     F: Future<Output = Result<T>> + 'static,
@@ -63,7 +63,7 @@ impl Client {
         Ok(Self { reactor: reactor.clone(), connection, unread: Vec::new() })
     }
 
-    /// One that was upgraded.
+    /// A client that was upgraded.
     async fn upgraded(reactor: &Reactor, path: &str) -> Result<Self> {
         let mut client = Self::connect(reactor).await?;
         client.say(request(path, KEY).as_bytes()).await?;
@@ -86,7 +86,7 @@ impl Client {
         Ok(())
     }
 
-    /// What the server answers, up to its empty line.
+    /// The head of the server's answer.
     async fn head(&mut self) -> Result<String> {
         loop {
             if let Some(end) = self.unread.windows(4).position(|end| end == b"\r\n\r\n") {
@@ -98,7 +98,7 @@ impl Client {
         }
     }
 
-    /// The next frame; none at the end.
+    /// The next frame; `None` at the end.
     async fn frame(&mut self) -> Result<Option<(u8, Vec<u8>)>> {
         loop {
             let mut first = take_frames(&mut self.unread);

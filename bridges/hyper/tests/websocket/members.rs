@@ -1,4 +1,4 @@
-//! The chat's members: those who talk, leave, read slowly, fall silent, are cut off.
+//! The chat's members: those who talk, leave, read slowly, fall silent, or are cut off.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use torsade::simulated::Faults;
 
 use super::*;
 
-/// A client that has its name, and has read that it is here.
+/// A client that has its name, and has read that it joined.
 async fn member(reactor: &Reactor, name: &str) -> Result<Client> {
     let mut client = Client::upgraded(reactor, "/chat").await?;
     assert_eq!(client.line().await?, "What is your name?");
@@ -15,7 +15,7 @@ async fn member(reactor: &Reactor, name: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// All frames up to the server's close, which is answered.
+/// All frames up to the server's close frame, which it answers.
 async fn goodbye(client: &mut Client) -> Result<Vec<(u8, Vec<u8>)>> {
     let mut frames = Vec::new();
     while let Some(frame) = client.frame().await? {
@@ -118,7 +118,7 @@ fn much_at_once_reaches_everybody_who_reads() {
         let mut bob = member(&reactor, "Bob").await?;
         assert_eq!(ann.line().await?, "* Bob is here");
         let bytes: Vec<u8> = (0..LINES).flat_map(|number| text(&number.to_string())).collect();
-        // It fits what connections hold, so that she need not read meanwhile.
+        // It fits into the buffers of the connections, so Ann need not read meanwhile.
         ann.say(&bytes).await?;
         for client in [&mut bob, &mut ann] {
             for number in 0..LINES {
@@ -131,7 +131,7 @@ fn much_at_once_reaches_everybody_who_reads() {
 
 #[test]
 fn whoever_does_not_read_is_put_out_and_the_others_miss_nothing() {
-    // What the network and the system hold of it, beside the 256 that wait.
+    // More than the network and the system hold, in addition to the 256 that wait.
     const LINES: usize = 2000;
     let simulation = network();
     run(&simulation, |reactor| async move {
@@ -150,7 +150,7 @@ fn whoever_does_not_read_is_put_out_and_the_others_miss_nothing() {
             assert!(heard.starts_with(&format!("<Ann> {number} x")), "{number}: {heard}");
         }
         assert!(put_out.is_some_and(|number| number > 256), "{put_out:?}");
-        // He was aborted when five seconds had passed, and reads until then what was under way.
+        // Bob was aborted after five seconds, and receives only what was under way by then.
         reactor.sleep(10 * SECOND).await?;
         let error = bob.rest().await.expect_err("it was aborted");
         assert!(error.to_string().contains("reset"), "{error}");
@@ -202,7 +202,7 @@ fn silence_is_asked_for_a_sign_of_life_and_ends_without_one() {
                 None => panic!("Ann was put out"),
             }
         }
-        // Bob's time began when the server heard his name, some way before Ann heard of him.
+        // Bob's time began when the server received his name, somewhat before Ann heard of him.
         let waited = reactor.now() - began;
         assert!(waited > Duration::from_secs(59) && waited < Duration::from_secs(61), "{waited:?}");
         let frames = goodbye(&mut bob).await?;
@@ -264,7 +264,7 @@ fn the_end_of_the_server_is_told() {
     });
 }
 
-/// Lossy networks: what comes late is late, and nothing else.
+/// Lossy networks: messages are late, but nothing else changes.
 #[test]
 fn a_bad_network_changes_nothing_that_is_said() {
     let simulation = Simulation::with_faults(7, Faults::lossy());
@@ -290,7 +290,7 @@ fn an_echo_that_nobody_reads_is_not_waited_for_either() {
                 sent += 1;
             }
         };
-        // It takes no more then, and would wait for ever.
+        // At some point the server takes no more, and this would wait for ever.
         futures_lite::future::or(fill, async { drop(reactor.sleep(10 * SECOND).await) }).await;
         assert!((4..50).contains(&sent), "{sent} messages are somewhere on the way");
         let began = reactor.now();
@@ -306,7 +306,7 @@ fn an_echo_that_nobody_reads_is_not_waited_for_either() {
     });
 }
 
-/// However much of the answer, or of the first question, fits into what the system and the network hold.
+/// However much of the answer, or of the first question, fits into the buffers of the system and the network.
 #[test]
 fn whoever_takes_nothing_is_not_waited_for_either() {
     for size in (60..110).step_by(5) {

@@ -2,10 +2,10 @@
 
 use torsade_protocols::{Decoder, FrameDecoder, LineDecoder};
 
-/// What came out until the first error, and whether there was one. What an error is given depends on how much had come.
+/// The output until the first error, and whether there was one. What an error contains depends on the cuts.
 pub type Outcome = (Vec<Vec<u8>>, bool);
 
-/// The lines of these pieces.
+/// The lines in these pieces.
 pub fn lines(pieces: &[&[u8]], delimiter: &[u8], limit: usize) -> Outcome {
     let mut decoder = LineDecoder::new();
     decoder.set_delimiter(delimiter);
@@ -24,7 +24,7 @@ pub fn lines(pieces: &[&[u8]], delimiter: &[u8], limit: usize) -> Outcome {
     (lines, false)
 }
 
-/// The frames of these pieces.
+/// The frames in these pieces.
 pub fn frames<D>(decoder: D, pieces: &[&[u8]], limit: usize) -> Outcome
 where
     D: for<'a> Decoder<Frame<'a> = &'a [u8]>,

@@ -1,4 +1,4 @@
-//! The calendar of a year, as Python's module `calendar` writes it.
+//! A year's calendar, in the format of Python's module `calendar`.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::{HEAD, Page, not_found, page};
 const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
-/// The page of a year. What is no year from 1 to 9999 is not found (the original answers 500 to a number that is none of those).
+/// The page of a year. Not found unless it is a year from 1 to 9999 (the original answers 500 to other numbers).
 pub fn year_page(year: &str) -> Page {
     match year.parse() {
         Ok(year @ 1..10_000) => page(StatusCode::OK, format!("{HEAD}<pre>{}</pre>", calendar(year))),
@@ -44,7 +44,7 @@ fn weeks(year: u32, month: usize) -> Vec<String> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let past = year - 1;
-    // The first of January of the year 1 was a Monday.
+    // January 1 of the year 1 was a Monday.
     let days = past * 365 + past / 4 - past / 100 + past / 400 + lengths[..month].iter().sum::<u32>();
     let mut cells = vec!["  ".to_owned(); (days % 7) as usize];
     cells.extend((1..=lengths[month]).map(|day| format!("{day:2}")));

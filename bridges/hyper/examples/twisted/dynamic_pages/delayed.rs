@@ -1,4 +1,4 @@
-//! A page that takes its time, and notices a client that is gone.
+//! A page that takes a while, and notices when its client has gone.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use torsade::Reactor;
 
 use super::{Page, page};
 
-/// Answers after 5 s. If the connection is lost first, this future is dropped, its timer with it, and that is logged.
+/// Answers after 5 s. If the connection is lost first, this future is dropped, and with it its timer; that is logged.
 pub async fn delayed(reactor: &Reactor) -> Page {
     let interrupted = Interrupted;
     reactor.sleep(Duration::from_secs(5)).await.expect("nobody cancels it");

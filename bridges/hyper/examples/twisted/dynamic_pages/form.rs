@@ -1,4 +1,4 @@
-//! What a form has brought.
+//! A submitted form.
 
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
@@ -9,7 +9,7 @@ use super::{HEAD, Page, page};
 /// The largest form, in bytes.
 const LIMIT: usize = 64 << 10;
 
-/// The answer to a form. (The original answers 500 to one without the field, and takes forms of any size.)
+/// The answer to a form. (The original answers 500 if the field is missing, and accepts forms of any size.)
 pub async fn submitted(body: RequestBody) -> Page {
     let Ok(body) = Limited::new(body, LIMIT).collect().await else {
         return page(
@@ -30,7 +30,7 @@ fn decoded(value: &[u8]) -> String {
     percent_encoding::percent_decode(&spaced).decode_utf8_lossy().into_owned()
 }
 
-/// Text as it may stand in HTML.
+/// Escapes text for HTML.
 fn escape(text: &str) -> String {
     let ampersands = text.replace('&', "&amp;");
     ampersands.replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#x27;")

@@ -28,7 +28,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use torsade::prelude::*;
 use torsade_hyper::{HttpServer, RequestBody};
 
-/// How the originals' pages begin.
+/// The beginning of the originals' pages.
 const HEAD: &str = "<!DOCTYPE html><html><head><meta charset='utf-8'><title></title></head><body>";
 
 type Page = Response<Full<Bytes>>;
