@@ -441,7 +441,7 @@ fn an_id_of_a_process_that_has_ended_begins_with_what_is_kept_and_is_told() {
     let seen = Seen::default();
     hub.subscribe_from("log.a", Start::After("0-500".parse().unwrap()), Notes(Rc::clone(&seen))).unwrap();
     simulation.run_for(seconds(1)).unwrap();
-    assert_eq!(*seen.borrow(), ["(messages after 0-500 are not kept any more)", "one"]);
+    assert_eq!(*seen.borrow(), ["(messages after 0-500 are no longer stored)", "one"]);
 }
 
 #[test]
