@@ -324,7 +324,7 @@ fn a_member_that_does_not_read_is_disconnected_if_that_is_asked_for() {
     let (_, hub, ends) = slow_member(Overflow::Disconnect);
     assert_eq!(hub.stats().disconnected_slow, 1);
     assert_eq!(ends.len(), 1, "it is ended at once");
-    assert!(ends[0].contains("messages of a hub"), "{ends:?}");
+    assert!(ends[0].contains("queue of hub messages"), "{ends:?}");
 }
 
 #[test]
