@@ -301,7 +301,9 @@ impl Core {
                     watchers.iter().for_each(|watcher| watcher.show(&names, returning.is_zero()));
                 }
                 Err(error) if EngineError::is_loss(&error) => {}
-                Err(error) => report_error("hub presence", format_args!("the names in {} cannot be looked up: {error}", room.topic)),
+                Err(error) => {
+                    report_error("hub presence", format_args!("the names in {} cannot be looked up: {error}", room.topic))
+                }
             }
             Ok(())
         });
