@@ -73,7 +73,7 @@ impl Core {
         // Patterns and groups get live messages only.
         let keep = topic.filter(|_| group.is_none()).and_then(|topic| self.settings.keep(&topic));
         if start != Start::Next && keep.is_none() {
-            return Err(SubscribeError::Unsupported("only a stored topic (HubConfig::replay) can be subscribed to from a start"));
+            return Err(SubscribeError::Unsupported("only a stored topic (HubConfig::replay) can be replayed"));
         }
         Ok(keep)
     }
