@@ -72,7 +72,7 @@ impl Watcher {
         Rc::new(Self { call: RefCell::new(Some(call)), seen: RefCell::default(), has_ended: Cell::new(false) })
     }
 
-    /// Reports what has changed since the last call; of names that are missing only if `is_complete`.
+    /// Reports what has changed since the last call. Missing names are reported only if `is_complete`.
     pub(crate) fn show(&self, names: &BTreeSet<String>, is_complete: bool) {
         let before = self.seen.take();
         let now = if is_complete { names.clone() } else { names | &before };

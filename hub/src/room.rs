@@ -22,16 +22,16 @@ const MAX_NAMES: usize = 256 << 10;
 /// How long changes are collected before they are announced.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// How long after a reconnection a missing name may still be on its way back: twice the longest wait between attempts to connect.
+/// How long after a reconnect the names of other processes may still be missing: twice the longest delay between attempts to connect.
 const RETURN: Duration = Duration::from_secs(4);
 
-/// The rooms in which this hub announces or watches names.
+/// The rooms that this hub has names in, or watches.
 #[derive(Default)]
 pub(crate) struct Rooms {
     by_topic: RefCell<BTreeMap<Topic, Rc<Room>>>,
-    /// Whether the connection was lost since the broker was last there.
+    /// Whether the connection has been lost.
     were_cut_off: Cell<bool>,
-    /// Until this time other processes may not have announced their names again, so a missing name is not reported as left.
+    /// The time until which missing names are not reported as left, because other processes may not have announced them again.
     returning_until: Cell<Duration>,
 }
 
@@ -334,7 +334,7 @@ impl Core {
         self.rooms.were_cut_off.set(true);
     }
 
-    /// Takes back all names; fires when the broker has done so.
+    /// Withdraws all names; fires when the broker has done so.
     pub(crate) fn rooms_closed(&self) -> Deferred<()> {
         let rooms = self.rooms.by_topic.take();
         let mut withdrawn = defer::succeed(());
