@@ -1,9 +1,9 @@
-//! Topics in a terminal: it publishes each line typed, and shows what others publish, through any broker.
+//! Topics in a terminal: publishes each line that is typed, and shows what others publish, through any broker.
 //!
 //! Run:    cargo run --features hub --example hub_lines HUB TOPIC...     HUB: redis:HOST:PORT, nats:HOST:PORT, or local:
 //! Try:    hub_lines redis:127.0.0.1 'news.*' log.door in two terminals; type news.today It rains.
-//! Expect: the line in both. Topics that begin with `log.` are kept: a late subscriber first gets the last ten lines. Each message to
-//!         TOPIC@GROUP goes to one member of the group. Missed messages are reported.
+//! Expect: the line in both. Topics that begin with `log.` are stored: a late subscriber first gets the last ten lines. TOPIC@GROUP joins
+//!         a group, of which one member gets each message. Missed messages are reported.
 
 use torsade::hub::{Encoding, Hub, HubConfig, Member, Message, Start, WhenDisconnected};
 use torsade::{prelude::*, react};

@@ -1,21 +1,21 @@
-//! The manual: what no single item can say.
+//! The manual: topics that concern more than one item.
 //!
 //! | to find out | read |
 //! |---|---|
-//! | how to write such programs, from the first one on | [`tutorial`] |
-//! | where to listen and connect, as text and as values | [`endpoints`] |
-//! | what becomes of the last bytes, and which reason is told | [`closing`] |
-//! | what a peer can make the program hold, and where to bound it | [`limits`] |
-//! | how to compress, when not to, and which peers understand it | [`compression`] |
+//! | how to write programs with Torsade, starting with a small one | [`tutorial`] |
+//! | how to say where to listen and connect, as text and as values | [`endpoints`] |
+//! | how connections end: what happens to the last bytes, and which reason each side gets | [`closing`] |
+//! | how much memory a peer can make the program use, and how to limit it | [`limits`] |
+//! | how to compress, when not to, and which peers support it | [`compression`] |
 //! | when one process is not enough, and how to run several | [`many_machines`] |
 //! | how to test without sockets and without waiting, on bad networks too | [`testing`] |
-//! | which crates of others run on a connection, and how | [`async_ecosystem`] |
+//! | which third-party crates run on a connection, and how | [`async_ecosystem`] |
 //! | what it costs | [`speed`] |
-//! | through which code a byte goes | [`way_of_a_byte`] |
-//! | what a name of Twisted is called here | [`twisted`] |
-//! | what a Twisted program looks like when it is ported | [`side_by_side`] |
-//! | why a port of a Twisted program does not do what the program did | [`porting`] |
-//! | why something is as it is, and otherwise than in Twisted | [`decisions`] |
+//! | which code a byte passes through | [`way_of_a_byte`] |
+//! | what Twisted's names are called in Torsade | [`twisted`] |
+//! | what a ported Twisted program looks like | [`side_by_side`] |
+//! | why a port of a Twisted program behaves differently | [`porting`] |
+//! | why something was decided as it is, and where it differs from Twisted | [`decisions`] |
 
 #[doc = include_str!("manual/async_ecosystem.md")]
 pub mod async_ecosystem {}
@@ -55,7 +55,7 @@ pub mod twisted {}
 #[doc = include_str!("manual/decisions.md")]
 pub mod decisions {}
 
-// Its pictures first: of two definitions of a link the first one counts, and rustdoc takes no files.
+// The pictures (as data, since rustdoc copies no files) come first: of two definitions of a link, the first one counts.
 #[doc = include_str!("manual/ladder/images.md")]
 #[doc = include_str!("manual/tutorial.md")]
 pub mod tutorial {}

@@ -106,7 +106,6 @@ impl LineProtocol for Lines {
     }
 }
 
-/// Sends each line to everyone.
 struct Member(Rc<RefCell<Vec<LineTransport>>>);
 
 impl LineProtocol for Member {
@@ -137,7 +136,6 @@ impl FrameProtocol<Eights> for Frames {
     }
 }
 
-/// Frames of eight bytes.
 struct Eights;
 
 impl Decoder for Eights {

@@ -23,7 +23,6 @@ const REQUESTS: usize = 50;
 
 type Calls = BTreeMap<String, usize>;
 
-/// Serves until standard input ends.
 fn serve<F: Factory + 'static>(factory: F) {
     let reactor = Reactor::new().expect("descriptors");
     // A busy machine delays the loop, and reporting that is a system call.

@@ -48,7 +48,6 @@ fn write(end: &End, transport: &Transport, count: usize) {
     end.written.set(from + count);
 }
 
-/// Does something unexpected.
 fn surprise(end: &Rc<End>, transport: &Transport, chance: &mut Chance, inside: bool) -> Result {
     match chance.below(40) {
         0 => {

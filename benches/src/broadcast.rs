@@ -39,7 +39,6 @@ impl Protocol for Member {
     }
 }
 
-/// How a message is sent.
 #[derive(Clone, Copy)]
 struct Way {
     shared: bool,

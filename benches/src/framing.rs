@@ -20,7 +20,6 @@ const TOTAL: usize = 64 << 20;
 const ROUNDS: usize = 5;
 const PIECES: [usize; 5] = [64, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 
-/// Counts what it receives.
 struct Count(usize);
 
 impl LineProtocol for Count {

@@ -31,7 +31,6 @@ const CASES: [(&str, &str, &str); 6] = [
     ("churn", "own", "connection"),
 ];
 
-/// A server in another process.
 struct Server {
     process: Child,
     asks: ChildStdin,

@@ -1,14 +1,15 @@
-//! The chat of Twisted's guide (see `chat_server`) on any number of processes, which share a hub.
+//! The chat of Twisted's guide (see `chat_server`) on any number of processes that share a hub.
 //!
 //! Run:    cargo run --features hub --example cluster_chat -- [--listen ADDRESS] [--hub HUB] [--proxy]
-//!         ADDRESS defaults to 127.0.0.1:8123; HUB is local: (the default), redis:HOST:PORT or nats:HOST:PORT; with --proxy only
-//!         HAProxy may connect, and its header says whose connection each is
-//! Try:    examples/cluster_chat/run [redis|nats|local]: two processes, a broker and HAProxy, and what three people hear
-//! Expect: as in chat_server, on whichever process people are: names are unique across all processes, everyone hears everyone and is
-//!         told who comes and goes, and newcomers get the last 20 lines. Each process prints who came, from where, and why they left.
+//!         ADDRESS defaults to 127.0.0.1:8123; HUB is local: (the default), redis:HOST:PORT or nats:HOST:PORT; with --proxy every
+//!         connection must begin with HAProxy's PROXY header, which has the client's address
+//! Try:    examples/cluster_chat/run [redis|nats|local]: two processes, a broker, HAProxy, and three people who talk
+//! Expect: as in chat_server, whichever process people are connected to: names are unique across all processes, everyone hears everyone
+//!         and is told who comes and goes, and newcomers get the last 20 lines. Each process prints who came, from where, and why they
+//!         left.
 //!
-//! The files for HAProxy, Redis and NATS, and the output of `run`, are in the same folder. `manual::many_machines` says what is
-//! promised, and what happens on failures.
+//! The configurations for HAProxy, Redis and NATS, and the output of `run`, are in the same folder. `manual::many_machines` says what
+//! is promised, and what happens on failures.
 
 mod room;
 
@@ -38,10 +39,10 @@ impl LineProtocol for Chat {
         }
         let name = str::from_utf8(line).unwrap_or_default().to_owned();
         if !(1..=20).contains(&name.len()) || !name.chars().all(char::is_alphanumeric) {
-            transport.send_line("A name is of a few letters and digits, please choose another.");
+            transport.send_line("A name has 1 to 20 letters and digits, please choose another.");
             return Ok(());
         }
-        // The broker is asked: what comes behind the name waits.
+        // Lines after the name wait until the broker has answered.
         transport.pause_producing();
         let (room, talker, lines) = (Rc::clone(&self.room), Rc::clone(&self.talker), transport.clone());
         transport.spawn(move |transport| async move {
@@ -53,7 +54,7 @@ impl LineProtocol for Chat {
                     talker.replace(Some(claimed));
                 }
                 Ok(None) => lines.send_line("Name taken, please choose another."),
-                Err(error) => lines.send_line(format!("The room is not to be reached, please try again: {error}")),
+                Err(error) => lines.send_line(format!("The room cannot be reached, please try again: {error}")),
             }
             transport.resume_producing();
             Ok(())
@@ -70,13 +71,13 @@ impl LineProtocol for Chat {
     }
 }
 
-/// Starts the server on any reactor, a simulated one as well.
+/// Starts the server on any reactor, real or simulated.
 pub fn start(reactor: &Reactor, listen: ServerEndpoint, hub: &str) -> Result<Port> {
     let room = Room::open(reactor, hub)?;
     Ok(reactor.listen(listen, move |_peer| LineReceiver::new(Chat { room: Rc::clone(&room), talker: Rc::default() }))?)
 }
 
-/// Serves as the arguments say.
+/// Runs the server with these arguments.
 pub fn run(mut arguments: impl Iterator<Item = String>) -> Result {
     let (mut listen, mut hub, mut is_proxied) = ("127.0.0.1:8123".to_owned(), "local:".to_owned(), false);
     while let Some(argument) = arguments.next() {
@@ -84,7 +85,7 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> Result {
             "--listen" => listen = arguments.next().ok_or("--listen wants an address")?,
             "--hub" => hub = arguments.next().ok_or("--hub wants local:, redis:HOST:PORT or nats:HOST:PORT")?,
             "--proxy" => is_proxied = true,
-            _ => return Err(format!("{argument:?} is none of --listen, --hub and --proxy").into()),
+            _ => return Err(format!("{argument:?} is not an option: use --listen, --hub or --proxy").into()),
         }
     }
     let endpoint: ServerEndpoint = listen.parse()?;

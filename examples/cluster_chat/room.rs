@@ -1,4 +1,4 @@
-//! The room as one process has it: what all share is the hub's topic, with what is said and who is there.
+//! The room: what is said in it and who is in it are on a topic of the hub, which all processes share.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,25 +10,25 @@ use torsade::prelude::*;
 
 const TOPIC: &str = "room";
 
-/// Between two looks at what the broker knows.
+/// The time between two questions to the broker.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a newcomer waits while the broker is away.
+/// How long a newcomer waits for an unreachable broker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Room {
     hub: Hub,
     lines: Encoding,
-    /// Who is on this process.
+    /// The people on this process.
     here: RefCell<BTreeMap<String, LineTransport>>,
-    /// What is claimed on any, as the hub has told it.
+    /// The claims of all processes, as reported by the hub.
     claims: RefCell<BTreeSet<String>>,
 }
 
-/// Somebody who has a name, for as long as this is kept.
+/// Somebody with a name, which is free again when this is dropped.
 pub struct Talker {
     pub name: String,
-    /// Nobody else's: by it one's own lines are known.
+    /// A unique number, by which people's own lines are recognized.
     number: String,
     _claims: [Presence; 2],
 }
@@ -43,16 +43,17 @@ impl Room {
         Ok(room)
     }
 
-    /// Takes a name; none if it is taken, on whichever process.
+    /// Takes a name; returns `None` if it is taken, on whichever process.
     ///
-    /// Of several who want a name at the same moment one gets it, and never two. Each enters under the name with a number, and
-    /// asks once the others can see that: it gives way to a smaller number, and waits until a greater one has given way, or has
-    /// taken the name. Whoever sees no other has taken it, and enters under the name without a number too, which is before all.
+    /// If several people want a name at the same moment, exactly one gets it. Each of them enters the topic with the name and a random
+    /// number, waits until the others can see this claim, and then looks at theirs: a claim gives way to one with a smaller number, and
+    /// waits until those with greater numbers have given way or one of them has taken the name. When no other claim is left, the name is
+    /// taken: it also enters without a number, which sorts before all claims.
     pub async fn claim(&self, transport: &Transport, name: &str) -> Result<Option<Talker>> {
         let reactor = transport.reactor();
         let number = format!("{:016x}", reactor.random());
         let claim = format!("{name} {number}");
-        // In order, so that the first is the smallest.
+        // `present` is sorted, so the first is the smallest.
         let other = |present: Vec<String>| present.into_iter().find(|other| *other != claim && name_of(other) == name);
         let end = reactor.now() + PATIENCE;
         while !self.hub.is_connected() && reactor.now() < end {
@@ -76,7 +77,7 @@ impl Room {
         Ok(Some(Talker { name: name.to_owned(), number, _claims: [entered, taken] }))
     }
 
-    /// Tells a newcomer who is there, what was said last, and all that is said from now on by others.
+    /// Tells a newcomer who is there, what was said last, and what others say from now on.
     pub fn join(&self, talker: &Talker, transport: &LineTransport) -> Result {
         let there: BTreeSet<_> = self.claims.borrow().iter().map(|claim| name_of(claim).to_owned()).collect();
         there.iter().filter(|other| **other != talker.name).for_each(|other| transport.send_line(format!("* {other} is here")));
@@ -92,12 +93,12 @@ impl Room {
         self.hub.publish(TOPIC, Publication::from(text).header("From", &talker.number))
     }
 
-    /// The hub knows by the connection, and by the claims, that they are gone.
+    /// Forgets somebody. The lost connection ends the subscription, and dropping the claims frees the name.
     pub fn leave(&self, talker: &Talker) {
         self.here.borrow_mut().remove(&talker.name);
     }
 
-    /// Tells those on this process that somebody came or went, on any.
+    /// Tells the people on this process that somebody came or went on any process.
     fn told(&self, change: &PresenceChange) {
         let (claim, what) = match change {
             PresenceChange::Entered(claim) => (claim, "is here"),

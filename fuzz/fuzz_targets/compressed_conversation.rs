@@ -26,7 +26,6 @@ enum Stretch {
     },
 }
 
-/// One end of the connection.
 #[derive(Clone, Default)]
 struct Side(Rc<RefCell<SideState>>);
 

@@ -10,7 +10,6 @@ use torsade::{Dictionary, Format};
 pub struct Outcome {
     /// What it gave until it ended, failed or reached the limit.
     pub plain: Vec<u8>,
-    /// Why it gave no more.
     pub end: End,
 }
 

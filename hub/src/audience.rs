@@ -1,4 +1,4 @@
-//! Those who want the same messages.
+//! Listeners that share a subscription.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,22 +13,22 @@ use crate::message::{Gap, Message, MessageId};
 use crate::origins::Origins;
 use crate::stats::Counters;
 
-/// All listeners of one interest: one subscription at the engine, whatever their number.
+/// All listeners with the same interest; they share one subscription at the engine.
 ///
-/// Guaranteed: a listener that is [live](Place::Live) has got, or was told that it missed, every message up to the audience's position; one that is behind
-/// gets what is kept first, and is live once it has come up to that.
+/// Guaranteed: a [live](Place::Live) listener has got every message up to the audience's position, or was told of the gap. A listener that
+/// is behind gets stored messages first, and becomes live when it reaches that position.
 pub(crate) struct Audience {
     pub(crate) id: InterestId,
     pub(crate) interest: Interest,
-    /// Whether the engine has begun the subscription on this connection.
+    /// Whether the subscription has begun on the current connection.
     pub(crate) is_subscribed: Cell<bool>,
-    /// Why the broker has refused the subscription on this connection, if it has.
+    /// Why the broker refused the subscription on the current connection, if it did.
     pub(crate) refused: RefCell<Option<String>>,
-    /// The last stored message that was delivered, or after which the subscription began.
+    /// The last stored message that was delivered, or the one after which the subscription began.
     pub(crate) position: Cell<Option<MessageId>>,
     listeners: RefCell<Slab<Rc<Listener>>>,
     origins: RefCell<Origins>,
-    /// Of a group: whose turn is next.
+    /// Chooses the listener that gets the next message of a group.
     turn: Cell<usize>,
 }
 
@@ -46,7 +46,7 @@ impl Audience {
         }
     }
 
-    /// Takes in a listener, and gives the key that it has here.
+    /// Adds a listener; returns its key.
     pub(crate) fn add(&self, listener: Listener) -> (usize, Rc<Listener>) {
         let listener = Rc::new(listener);
         if self.is_subscribed.get() {
@@ -55,7 +55,7 @@ impl Audience {
         (self.listeners.borrow_mut().insert(Rc::clone(&listener)), listener)
     }
 
-    /// Lets a listener go; says whether it was the last. It may drop the user's own things, so nothing may be borrowed.
+    /// Removes a listener; returns whether none is left. This may drop values of the program, so nothing may be borrowed.
     pub(crate) fn remove(&self, key: usize, number: u64) -> bool {
         let removed = {
             let mut listeners = self.listeners.borrow_mut();
@@ -73,8 +73,8 @@ impl Audience {
         self.listeners.borrow().is_empty()
     }
 
-    /// The subscription has begun on this connection. Those who were live before it was lost are told of the gap, unless the topic
-    /// keeps its messages.
+    /// The subscription has begun on the current connection. Unless the topic is stored, listeners that were live on the previous one are
+    /// told of the gap.
     pub(crate) fn subscribed(&self, position: Option<MessageId>, counters: &Rc<Counters>) {
         self.is_subscribed.set(true);
         self.refused.take();
@@ -92,13 +92,13 @@ impl Audience {
         self.each(|listener| listener.begin());
     }
 
-    /// Those who are behind, to be brought up.
+    /// Returns the listeners that are behind.
     pub(crate) fn behind(&self) -> Vec<Rc<Listener>> {
         let is_behind = |listener: &&Rc<Listener>| matches!(listener.place(), Place::Behind(_));
         self.listeners.borrow().iter().map(|(_, listener)| listener).filter(is_behind).cloned().collect()
     }
 
-    /// Delivers a message of the subscription to all who are live.
+    /// Delivers a message to all live listeners; to one of them if this is a group.
     pub(crate) fn deliver(&self, message: &Message, counters: &Rc<Counters>) {
         if let (true, Some(id)) = (self.interest.is_stored(), message.id()) {
             if self.position.get().is_some_and(|position| id <= position) {
@@ -124,21 +124,21 @@ impl Audience {
         });
     }
 
-    /// Whose turn it is among those of a group here.
+    /// Returns the listener that gets the next message of a group, in rotation.
     fn next_of_group(&self) -> Option<Rc<Listener>> {
         let listeners = self.listeners.borrow();
         let index = self.turn.replace(self.turn.get().wrapping_add(1)) % listeners.len().max(1);
         listeners.iter().nth(index).map(|(_, listener)| Rc::clone(listener))
     }
 
-    /// Remembers whose a message is that a listener got from those that are kept, so that it is not delivered again as a later one.
+    /// Records the origin of a stored message that a listener has fetched, so that a duplicate of it is recognized.
     pub(crate) fn remember(&self, message: &Message) {
         if message.id() <= self.position.get() {
             self.origins.borrow_mut().is_new(message);
         }
     }
 
-    /// Tells all who are live of missing messages.
+    /// Tells listeners of a gap: the live ones, or all of them if the subscription is refused or the stored messages are lost.
     pub(crate) fn missed(&self, gap: &Gap, counters: &Rc<Counters>) {
         counters.gaps.add(1);
         if *gap == Gap::Reset {
@@ -155,20 +155,19 @@ impl Audience {
         });
     }
 
-    /// The connection is lost.
     pub(crate) fn disconnected(&self) {
         self.is_subscribed.set(false);
         self.refused.take();
     }
 
-    /// The broker refuses the subscription, or has ended it.
+    /// The broker has refused or ended the subscription.
     pub(crate) fn refuse(&self, why: &str, counters: &Rc<Counters>) {
         self.is_subscribed.set(false);
         self.refused.replace(Some(why.to_owned()));
         self.missed(&Gap::Refused { why: why.to_owned() }, counters);
     }
 
-    /// Ends all subscriptions.
+    /// Ends and drops all listeners.
     pub(crate) fn clear(&self) {
         for listener in std::mem::take(&mut *self.listeners.borrow_mut()) {
             listener.1.end();
@@ -180,9 +179,9 @@ impl Audience {
         self.listeners.borrow().iter().any(|(_, listener)| is(listener))
     }
 
-    /// Calls with each listener that is here now and still is when its turn comes; callbacks may subscribe and unsubscribe.
+    /// Calls `call` with each listener that is still here when its turn comes; callbacks may subscribe and unsubscribe.
     fn each(&self, mut call: impl FnMut(&Rc<Listener>)) {
-        // One that comes meanwhile may take the place of one that went, and is served as well: it is live already.
+        // A listener that is added meanwhile may take a free slot, and is called as well: it is live already.
         let places = self.listeners.borrow().capacity();
         for key in 0..places {
             let listener = self.listeners.borrow().get(key).cloned();

@@ -1,4 +1,4 @@
-//! Where a broker is, as text.
+//! Addresses of brokers.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use torsade_protocols::HostPort;
 
 use crate::error::HubError;
 
-/// What is written as `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]..][?NAME[=VALUE]&..]`; the slashes may be left out.
+/// An address: `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]..][?NAME[=VALUE]&..]`; the slashes may be left out.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct BrokerUrl {
     pub(crate) scheme: String,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
-    /// One or more, in the order in which they are tried.
+    /// At least one, in the order in which they are tried.
     pub(crate) hosts: Vec<HostPort>,
     pub(crate) options: Vec<(String, String)>,
 }
 
 impl BrokerUrl {
-    /// Reads the text.
+    /// Parses an address.
     pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self, HubError> {
         let wrong = |problem: String| HubError::Address { text: without_password(text), problem };
         let (scheme, rest) = text.split_once(':').ok_or_else(|| wrong("it has no scheme".to_owned()))?;
@@ -50,10 +50,10 @@ impl BrokerUrl {
 fn host_port(text: &str, default_port: u16) -> Result<HostPort, String> {
     let is_bare = !text.contains(':') || text.ends_with(']');
     let whole = if is_bare { format!("{text}:{default_port}") } else { text.to_owned() };
-    whole.parse().map_err(|error| format!("{text:?} is no host with a port: {error}"))
+    whole.parse().map_err(|error| format!("{text:?} is not HOST:PORT: {error}"))
 }
 
-/// The bytes that `%41` and its likes stand for.
+/// Decodes percent-encoded text such as `%41`.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -69,14 +69,14 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The text, for those who read an error or a log.
+/// Returns the address without its login, for errors and logs.
 pub(crate) fn without_password(text: &str) -> String {
     let Some((before, after)) = text.rsplit_once('@') else { return text.to_owned() };
     let start = before.find("//").map_or_else(|| before.find(':').map_or(0, |colon| colon + 1), |slashes| slashes + 2);
     format!("{}***@{after}", &before[..start])
 }
 
-/// Without the password: it is what a log shows.
+/// Without the login, because logs show it.
 impl fmt::Debug for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerUrl").field("scheme", &self.scheme).field("hosts", &self.hosts).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Which hub, and how.
+//! The address and the settings of a hub.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::redis::RedisEngine;
 use crate::settings::{Settings, WhenDisconnected};
 use crate::topic::TopicError;
 
-/// Which hub a program opens, and with which settings; may be sent to other threads.
+/// The address of a hub, and its settings; can be sent to other threads.
 ///
-/// | text | the hub |
+/// | address | hub |
 /// |---|---|
-/// | `local:` | of this process. Reactors that open the same `HubConfig` (or a clone of it) share it: the workers of [`workers`](torsade_reactor::workers) |
-/// | `redis://[USER:PASSWORD@]HOST[:PORT]` | a Redis server, 7.0 or later; `rediss://` with TLS; `?sharded` for the sharded pub/sub of a cluster |
-/// | `nats://[USER:PASSWORD@\|TOKEN@]HOST[:PORT]` | a NATS server, 2.9 or later; `tls://` with TLS. To keep messages and for presence it needs JetStream |
+/// | `local:` | within this process. Reactors that open the same `HubConfig`, or clones of it, share it: the workers of [`workers`](torsade_reactor::workers) |
+/// | `redis://[USER:PASSWORD@]HOST[:PORT]` | a Redis server, 7.0 or later; `rediss://` with TLS, `?ca=FILE` to trust that file's certificates; `?sharded` for the sharded pub/sub of a cluster |
+/// | `nats://[USER:PASSWORD@\|TOKEN@]HOST[:PORT]` | a NATS server, 2.9 or later; `tls://` with TLS. Stored topics and presence need JetStream |
 ///
-/// `redis:HOST:PORT`, without the slashes, is the same, and several hosts with commas between them are tried in turn.
+/// The slashes may be left out (`redis:HOST:PORT`). Several hosts, separated by commas, are tried in turn.
 ///
 /// # Examples
 /// ```
@@ -33,7 +33,7 @@ use crate::topic::TopicError;
 ///
 /// let config = HubConfig::new("redis://10.0.0.5")?.replay("log.>", 10_000)?.queue(5_000, 4 << 20);
 /// let error = HubConfig::new("kafka://10.0.0.5").unwrap_err();
-/// assert_eq!(error.to_string(), "\"kafka://10.0.0.5\" names no hub: it begins with local:, redis:, rediss:, nats: or tls:");
+/// assert_eq!(error.to_string(), "\"kafka://10.0.0.5\" is not the address of a hub: it must begin with local:, redis:, rediss:, nats: or tls:");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -52,17 +52,17 @@ enum EngineKind {
 }
 
 impl HubConfig {
-    /// Reads which hub the text names.
+    /// Reads the address of a hub.
     ///
     /// # Errors
-    /// [`HubError::Address`]: it names none.
+    /// [`HubError::Address`] if `text` is not one.
     pub fn new(text: &str) -> Result<Self, HubError> {
         let engine = match text.split_once(':') {
             Some(("local", "")) => EngineKind::Local(Arc::default()),
             Some(("redis" | "rediss", _)) => EngineKind::Redis(BrokerUrl::parse(text, RedisEngine::PORT)?),
             Some(("nats" | "nats+tls" | "tls", _)) => EngineKind::Nats(BrokerUrl::parse(text, NatsEngine::PORT)?),
             _ => {
-                let problem = "it begins with local:, redis:, rediss:, nats: or tls:".to_owned();
+                let problem = "it must begin with local:, redis:, rediss:, nats: or tls:".to_owned();
                 return Err(HubError::Address { text: without_password(text), problem });
             }
         };
@@ -74,29 +74,33 @@ impl HubConfig {
         })
     }
 
-    /// Has the topics that match `pattern` keep their last `keep` messages, for subscribers that [start](Hub::subscribe_from) with them,
-    /// and for those who have lost the broker meanwhile. All who publish on a topic should say the same. The first pattern that matches counts.
+    /// Makes the topics that match `pattern` stored topics: the last `keep` messages of each are kept.
     ///
-    /// Redis keeps a stream under the name of the topic, at least so many entries and a hundred more; NATS a stream of JetStream for each topic. A `local:` hub
-    /// keeps them in memory: 64 MiB in all, and what was not published to for longest is dropped first.
+    /// They are replayed to subscribers that [start](Hub::subscribe_from) with them, and after a lost connection. All programs that publish
+    /// on a topic should use the same setting. The first pattern that matches a topic counts.
+    ///
+    /// In Redis, each stored topic is a stream under the topic's name, which has up to a hundred entries more than `keep`; in NATS, a
+    /// stream of JetStream. A `local:` hub keeps messages in memory, 64 MiB in all: beyond that it drops the oldest messages of the topic
+    /// that was published to least recently.
     ///
     /// # Errors
-    /// [`TopicError`]: it is no pattern.
+    /// [`TopicError`] if `pattern` is not a pattern.
     pub fn replay(mut self, pattern: &str, keep: u64) -> Result<Self, TopicError> {
         self.settings.replay.push((pattern.parse()?, keep.max(1)));
         Ok(self)
     }
 
-    /// Sets what becomes of what is published while the broker is not to be reached; it [waits](WhenDisconnected::Queue) unless set.
+    /// Sets what happens to messages that are published while the broker is unreachable; default [`Queue`](WhenDisconnected::Queue).
     #[must_use]
     pub const fn when_disconnected(mut self, policy: WhenDisconnected) -> Self {
         self.settings.when_disconnected = policy;
         self
     }
 
-    /// Sets how many publications may wait for the broker, and for its confirmation, and how many bytes of them; 1,024 and 1 MiB unless set.
+    /// Sets how many messages, and how many bytes of them, may wait to be sent to the broker or confirmed by it; default 1,024 and 1 MiB.
     ///
-    /// In a `local:` hub it is how much may wait for each worker: beyond that a message is dropped for that worker, which is told of the gap.
+    /// In a `local:` hub this is the limit of what waits for each worker: a message beyond it is dropped for that worker, whose subscribers
+    /// are told of the gap.
     #[must_use]
     pub const fn queue(mut self, messages: usize, bytes: usize) -> Self {
         self.settings.queue_messages = messages;
@@ -104,24 +108,24 @@ impl HubConfig {
         self
     }
 
-    /// Sets how long a payload may be, in bytes; 512 KiB unless set. A NATS server takes 1 MiB unless it is told otherwise.
+    /// Sets the maximum length of a payload, in bytes; default 512 KiB. A NATS server accepts 1 MiB by default.
     #[must_use]
     pub const fn max_payload(mut self, bytes: usize) -> Self {
         self.settings.max_payload = bytes;
         self
     }
 
-    /// Sets within which time a process that has ended without a word is no longer [present](Hub::present); 30 s unless set, at least 3 s and
-    /// at most a day.
+    /// Sets the time within which the names of a process that has crashed expire from [presence](Hub::present); default 30 s, from 3 s to
+    /// a day.
     ///
-    /// Each process says a few times in a period who is there. All that share topics should have the same.
+    /// Each process renews its names a few times per period. All processes that share topics should use the same period.
     #[must_use]
     pub fn presence_period(mut self, period: Duration) -> Self {
         self.settings.presence_period = period.clamp(Duration::from_secs(3), Duration::from_secs(24 * 60 * 60));
         self
     }
 
-    /// Sets how TLS goes: which certificates are trusted, which is shown. The system's roots and none unless set.
+    /// Sets which certificates are trusted, and which is presented, when TLS is used; default the system's roots, and none.
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     #[must_use]
@@ -130,15 +134,15 @@ impl HubConfig {
         self
     }
 
-    /// Opens the hub on a reactor: it begins to connect when the reactor runs.
+    /// Opens the hub on a reactor; it connects once the reactor runs.
     ///
     /// # Errors
-    /// [`HubError`]: the text asks for what there is not.
+    /// [`HubError`] if the address asks for something that this build or the engine does not have.
     pub fn open(&self, reactor: &Reactor) -> Result<Hub, HubError> {
         Ok(Hub::with_engine(reactor, self.engine()?, self))
     }
 
-    /// Opens a hub on an engine of one's own, whatever the text says.
+    /// Opens a hub on your own engine; the address is ignored.
     #[must_use]
     pub fn open_with(&self, reactor: &Reactor, engine: Box<dyn Engine>) -> Hub {
         Hub::with_engine(reactor, engine, self)

@@ -1,4 +1,4 @@
-//! Where subscribers, queues and the engine meet.
+//! The hub behind its handles: it connects subscribers, queues and the engine.
 
 mod catching_up;
 mod publishing;
@@ -22,34 +22,34 @@ use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::topic::Pattern;
 
-/// How many may wait for the connection.
+/// The maximum number of Deferreds that wait for the connection.
 const WAITING: usize = 10_000;
 
-/// A hub, behind its handles.
+/// The state of a hub.
 ///
-/// Guaranteed: no borrow is held while a subscriber, or a Deferred of the user's, is called; the engine is asked for something only while it
-/// is connected; each interest is one subscription at the engine, from its first listener to its last.
+/// Guaranteed: no borrow is held while a subscriber or a Deferred of the program is called; the engine is used only while it is
+/// connected; each interest has one subscription at the engine, from its first listener to its last.
 pub(crate) struct Core {
     pub(crate) reactor: Reactor,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) settings: Settings,
-    /// Of this hub, and no other: 16 hexadecimal digits.
+    /// A unique name: 16 hexadecimal digits.
     pub(crate) name: String,
     pub(crate) counters: Rc<Counters>,
     pub(crate) rooms: Rooms,
     link: Cell<Link>,
     audiences: RefCell<Audiences>,
     outbox: RefCell<Outbox>,
-    /// Of subscriptions, interests and stored publications.
+    /// The last number given to a subscription, an interest or a stored publication.
     numbers: Cell<u64>,
-    /// The topics of which it was logged, since the last login, that the broker refuses what is published on them.
+    /// The topics with a warning, since the last login, that the broker refuses messages on them.
     told_refused: RefCell<BTreeSet<String>>,
-    /// For the connection.
+    /// Fired when the hub is connected.
     waiting: RefCell<Vec<Firer<()>>>,
-    /// For the end of the outbox, before it is closed.
+    /// Fired when the outbox is empty.
     draining: RefCell<Vec<Firer<()>>>,
     end: RefCell<End>,
-    /// Closes it when the reactor stops.
+    /// Closes the hub when the reactor stops.
     trigger: Cell<Option<TriggerId>>,
 }
 
@@ -60,12 +60,12 @@ enum Link {
     Closed,
 }
 
-/// How far it is with its end.
+/// The stages of closing.
 #[derive(Debug, Default)]
 enum End {
     #[default]
     Open,
-    /// It is being closed, and so many wait for that.
+    /// Closing has begun; these are fired at its end.
     Begun(Vec<Firer<()>>),
     Done,
 }
@@ -73,12 +73,12 @@ enum End {
 #[derive(Default)]
 struct Audiences {
     by_interest: HashMap<(Pattern, Option<Rc<str>>), InterestId>,
-    /// In order, so that a program does the same again in the same simulated network.
+    /// Ordered, so that simulations are repeatable.
     by_id: BTreeMap<InterestId, Rc<Audience>>,
 }
 
 impl Core {
-    /// Makes a hub on an engine, which begins to connect.
+    /// Makes a hub on an engine, which starts to connect.
     pub(crate) fn open(reactor: &Reactor, engine: Box<dyn Engine>, settings: Settings) -> Rc<Self> {
         let outbox = RefCell::new(Outbox::new(settings.queue_messages, settings.queue_bytes));
         let core = Rc::new(Self {
@@ -108,7 +108,7 @@ impl Core {
         core
     }
 
-    /// A number that was not given yet.
+    /// Returns a new number.
     pub(crate) fn number(&self) -> u64 {
         self.numbers.set(self.numbers.get() + 1);
         self.numbers.get()
@@ -122,19 +122,19 @@ impl Core {
         self.link.get() == Link::Closed
     }
 
-    /// Whether somebody has closed it, whether or not that is done.
+    /// Returns whether closing has begun, finished or not.
     pub(crate) fn has_begun_to_close(&self) -> bool {
         !matches!(*self.end.borrow(), End::Open)
     }
 
-    /// Fires once the broker is there.
+    /// Fires when the hub is connected.
     pub(crate) fn when_connected(&self) -> Deferred<()> {
         match self.link.get() {
             Link::Up => defer::succeed(()),
             Link::Closed => defer::fail(PublishError::Closed),
             Link::Down => {
                 let mut waiting = self.waiting.borrow_mut();
-                // Those who have waited long enough.
+                // Drops those that have timed out or were cancelled.
                 waiting.retain(|firer| !firer.is_called());
                 if waiting.len() >= WAITING {
                     return defer::fail(PublishError::Full);
@@ -147,7 +147,7 @@ impl Core {
     }
 }
 
-/// # What the engine says
+/// # Reports of the engine
 impl Core {
     pub(crate) fn connected(self: &Rc<Self>) {
         if self.is_closed() || self.link.replace(Link::Up) == Link::Up {
@@ -212,9 +212,9 @@ impl Core {
     }
 }
 
-/// # The end
+/// # Closing
 impl Core {
-    /// Publishes what waits while the broker is there, takes the names back, lets all subscribers go, and closes the connection.
+    /// Publishes what is queued and withdraws the names if the hub is connected, drops all subscribers, and closes the connection.
     pub(crate) fn close(self: &Rc<Self>) -> Deferred<()> {
         let (closed, firer) = Deferred::new();
         match &mut *self.end.borrow_mut() {
@@ -225,7 +225,7 @@ impl Core {
             }
             open @ End::Open => *open = End::Begun(vec![firer]),
         }
-        // Both begin now.
+        // Both run at the same time.
         let withdrawn = self.rooms_closed().add_timeout(self.settings.close_timeout, &self.reactor);
         let drained = self.when_drained().add_timeout(self.settings.close_timeout, &self.reactor);
         let (core, finishing) = (Rc::clone(self), Rc::clone(self));
@@ -258,7 +258,7 @@ impl Core {
             }
         }
         if lost > 0 {
-            log::warn!("hub: closed with {lost} publications that the broker has not confirmed");
+            log::warn!("hub: closed with {lost} messages that the broker had not confirmed");
             self.counters.dropped_disconnected.add(lost);
         }
         self.engine.close().add_timeout(self.settings.close_timeout, &self.reactor).add_both(|_| Ok(()))
@@ -279,7 +279,7 @@ impl fmt::Debug for Core {
     }
 }
 
-/// Runs `call` with the core from the loop, if it is still there.
+/// Calls `call` from the loop after `delay`, if the core still exists then.
 pub(crate) fn later(core: &Rc<Core>, delay: Duration, call: impl FnOnce(&Rc<Core>) + 'static) -> DelayedCall {
     let weak = Rc::downgrade(core);
     core.reactor.call_later(delay, move || {

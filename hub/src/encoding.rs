@@ -1,4 +1,4 @@
-//! How a connection is told of a message.
+//! How messages become bytes.
 
 use std::fmt;
 use std::rc::Rc;
@@ -9,10 +9,10 @@ use torsade_reactor::spi::catch;
 
 use crate::message::{Gap, Message};
 
-/// Makes of a message the bytes that connections are sent; a cheap handle.
+/// Encodes messages as the bytes that connections are sent; a cheap handle.
 ///
-/// A message is encoded once for all connections that [join](crate::Hub::join) with the same encoding (with a clone of it), however
-/// many they are, and they send the same bytes in memory.
+/// A message is encoded once for all connections that [join](crate::Hub::join) with the same encoding or clones of it; all of them send
+/// the same bytes in memory.
 ///
 /// # Examples
 /// ```
@@ -33,19 +33,19 @@ type EncodeMessage = dyn Fn(&Message) -> Vec<u8>;
 type EncodeGap = dyn Fn(&Gap) -> Option<Vec<u8>>;
 
 impl Encoding {
-    /// Encodes messages by a function; connections are told nothing of gaps. If it panics, those who were to get the message do not.
+    /// Encodes messages with a function, and sends nothing for gaps. If the function panics, the message is not sent.
     #[must_use]
     pub fn new(message: impl Fn(&Message) -> Vec<u8> + 'static) -> Self {
         Self(Rc::new(Functions { message: Rc::new(message), gap: Rc::new(|_| None) }))
     }
 
-    /// Payloads as lines that end in CR LF, as a [`LineReceiver`](torsade_protocols::LineReceiver)'s do; nothing is told of gaps.
+    /// Sends each payload as a line that ends in CR LF, as a [`LineReceiver`](torsade_protocols::LineReceiver) does, and nothing for gaps.
     #[must_use]
     pub fn lines() -> Self {
         Self::new(|message| [message.payload(), &b"\r\n"[..]].concat())
     }
 
-    /// Sets what a connection is sent where messages are missing; nothing where it gives none, or panics.
+    /// Sets what a connection is sent for a gap; nothing if the function returns `None` or panics.
     #[must_use]
     pub fn gaps(self, gap: impl Fn(&Gap) -> Option<Vec<u8>> + 'static) -> Self {
         Self(Rc::new(Functions { message: Rc::clone(&self.0.message), gap: Rc::new(gap) }))
@@ -74,11 +74,11 @@ impl fmt::Debug for Encoding {
     }
 }
 
-/// A message on its way to connections, with what has been made of it by then.
+/// A message that is being delivered, and the bytes made of it so far.
 #[derive(Debug)]
 pub(crate) struct Encoded<'a> {
     message: &'a Message,
-    /// None where the encoding panicked.
+    /// `None` if the encoding panicked.
     made: Vec<(Encoding, Option<SharedBytes>)>,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Encoded<'a> {
         self.message
     }
 
-    /// The bytes for connections of this encoding; none if it panics.
+    /// Returns the bytes for connections with this encoding; `None` if it panics.
     pub(crate) fn bytes(&mut self, encoding: &Encoding) -> Option<&SharedBytes> {
         let index = self.made.iter().position(|(known, _)| known.is(encoding)).unwrap_or_else(|| {
             let bytes = catch(|| encoding.message(self.message));

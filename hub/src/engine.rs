@@ -1,4 +1,4 @@
-//! What carries the messages between processes.
+//! The interface between the hub and what carries its messages.
 
 use std::fmt;
 use std::rc::{Rc, Weak};
@@ -12,118 +12,121 @@ use crate::error::EngineError;
 use crate::message::{Gap, Message, MessageId, Publication};
 use crate::topic::{Pattern, Topic};
 
-/// A broker, or what takes its place, as a [`Hub`](crate::Hub) sees it.
+/// A connection to a broker, or to what takes its place, as a [`Hub`](crate::Hub) uses it.
 ///
-/// An engine keeps a connection and speaks its protocol; it remembers nothing across connections. The hub has the subscribers, the
-/// queues, and what is to be said again once the connection is there: after each [`Upstream::connected`] it asks for every
-/// subscription anew. Nothing of an engine calls its [`Upstream`] from inside one of these methods: only from the loop.
+/// An engine maintains a connection and speaks the broker's protocol. It keeps no state across connections: the hub has the subscribers
+/// and the queues, and subscribes again after each [`Upstream::connected`]. An engine calls its [`Upstream`] only from the loop, never from
+/// inside one of these methods.
 pub trait Engine {
-    /// Begins to connect, and goes on whenever the connection fails or is lost, until it is closed. Called once, first of all.
+    /// Connects, and reconnects whenever the connection fails or is lost, until the engine is closed. Called once, before all else.
     fn start(&self, reactor: &Reactor, upstream: Upstream);
 
-    /// What of the optional parts this engine lacks, as the rest of a sentence such as "Redis has no queue groups"; none if it has it.
+    /// Returns `None` if the engine has an optional part, or else the text of the error, such as "Redis has no queue groups".
     fn lacks(&self, part: Part) -> Option<&'static str>;
 
-    /// How long a payload the broker takes, in bytes, as far as it has said; the hub refuses longer ones.
+    /// Returns the maximum length of a payload, in bytes, if the broker has announced one; the hub refuses longer payloads.
     fn max_payload(&self) -> usize {
         usize::MAX
     }
 
-    /// Subscribes while connected; [`Upstream::subscribed`] or [`Upstream::refused`] answers, and whatever comes after it carries `id`.
+    /// Subscribes. Called only while connected. The engine answers with [`Upstream::subscribed`] or [`Upstream::refused`], and reports
+    /// messages and gaps under `id`.
     fn subscribe(&self, id: InterestId, interest: &Interest);
 
-    /// Ends a subscription while connected. Messages that come after it are dropped by the hub.
+    /// Ends a subscription. Called only while connected. The hub drops messages that still arrive.
     fn unsubscribe(&self, id: InterestId);
 
-    /// Sends a message that nobody keeps, while connected and not congested, after all before it. If the broker refuses it,
-    /// that is told to [`Upstream::publication_refused`].
+    /// Sends a message that is not stored, in the order of the calls. Called only while connected and not congested. If the broker refuses
+    /// the message, the engine calls [`Upstream::publication_refused`].
     fn publish(&self, topic: &Topic, publication: &Publication);
 
-    /// Adds a message to those that its topic keeps, the last `keep` of them, while connected; gives where it is.
+    /// Stores a message in its topic, which keeps the last `keep`, in the order of the calls. Called only while connected.
     ///
-    /// Calls are carried out in their order. `origin` goes with the message, as the header [`ORIGIN`]: the hub tells by it what was stored twice, since
-    /// it asks again when the connection was lost before the answer. It fails when the connection is lost, or the broker refuses. If it
-    /// fails with [`EngineError::NotNow`], the hub asks again once all other calls for the topic are answered.
+    /// The Deferred fires with the id of the message. `origin` is stored with it, as the header [`ORIGIN`]: if the connection is lost before
+    /// the answer, the hub stores the message again, and recognizes duplicates by this header. The Deferred fails if the connection is lost
+    /// or the broker refuses the message. After [`EngineError::NotNow`] the hub tries again once all calls for the topic are answered.
     fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId>;
 
-    /// Gives at most `most` messages that a topic keeps, with their ids, in order, while connected. Never asked with [`Start::Next`], nor for fewer
-    /// than [`Start::Last`] says.
+    /// Fires with at most `most` stored messages of a topic, with their ids, in order. Called only while connected.
+    ///
+    /// `from` is never [`Start::Next`]. For [`Start::Last`], `most` is its number, or 10,000 if that is less.
     fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Page>;
 
-    /// Tells the broker who is in a topic on the side of `process`, for as long as `expiry` unless it is told again.
+    /// Announces to the broker which names `process` has in a topic. The announcement expires after `expiry` unless it is renewed.
     fn announce(&self, topic: &Topic, process: &str, members: &[u8], expiry: Duration) -> Deferred<()>;
 
-    /// Takes back what was announced.
+    /// Removes an announcement.
     fn withdraw(&self, topic: &Topic, process: &str) -> Deferred<()>;
 
-    /// Gives what each process has announced for a topic and has not expired: its name, and its members.
+    /// Fires with the announcements for a topic that have not expired: the name of each process, and its `members`.
     fn announced(&self, topic: &Topic) -> Deferred<Vec<(String, Vec<u8>)>>;
 
-    /// Whether so much waits to be sent that the hub should keep the rest; then [`Upstream::writable`] tells when to go on.
+    /// Returns whether the hub should queue messages for now, because too many wait to be sent. The engine calls [`Upstream::writable`]
+    /// when the hub can continue.
     fn is_congested(&self) -> bool;
 
-    /// Sends what waits to be sent, and closes the connection for good; fires when that is done.
+    /// Sends what is waiting, then closes the connection for good; fires when that is done.
     fn close(&self) -> Deferred<()>;
 }
 
-/// The header by which the hub tells a message that was stored twice. On NATS the server looks at it as well.
+/// The header by which hubs recognize a message that was stored twice; a NATS server also uses it, to discard the second.
 pub const ORIGIN: &str = "Nats-Msg-Id";
 
-/// Parts that not every engine has.
+/// Optional parts of an engine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Part {
     /// Patterns with `*` or `>`.
     Wildcards,
-    /// Subscribers of which each message goes to one.
+    /// Groups of subscribers, of which one gets each message.
     Groups,
-    /// Headers of messages that are not kept.
+    /// Headers of messages that are not stored.
     Headers,
 }
 
-/// A number by which the hub and its engine name a subscription; never given twice.
+/// The number of a subscription between the hub and its engine; never reused.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct InterestId(pub u64);
 
-/// What a subscription of the hub at its engine is for.
+/// What the hub asks its engine for in a subscription.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Interest {
     /// The topics.
     pub pattern: Pattern,
-    /// Each message goes to one of all subscribers that name this group.
+    /// The group: each message goes to one of its subscribers.
     pub group: Option<Rc<str>>,
-    /// How many messages the topic keeps, if it does: then each comes with its id, none is left out, and a hole is told.
+    /// How many messages the topic keeps, if it is stored: then each message has its id, none is left out, and gaps are reported.
     pub keep: Option<u64>,
-    /// After which message to begin, where the topic keeps its messages; none to begin with the next that is published.
+    /// The message of a stored topic to begin after; `None` to begin with the next that is published.
     pub after: Option<MessageId>,
 }
 
-/// Where to begin among the messages that a topic keeps.
+/// Where a subscriber begins in a [stored topic](crate::HubConfig::replay).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Start {
-    /// With the next that is published.
+    /// With the next message that is published.
     Next,
-    /// With the last so many, at most 10,000; fewer if there are fewer.
+    /// With the last stored messages, this many or as many as there are, at most 10,000.
     Last(usize),
-    /// After this one; with the oldest that is kept if this is not any more, which is told as a [`Gap`].
+    /// After this message. If the next ones are no longer stored, it begins with the oldest stored message and reports a [`Gap`].
     After(MessageId),
-    /// With the oldest that is kept.
+    /// With the oldest stored message.
     Oldest,
 }
 
-/// Messages that a topic keeps, one after the other.
+/// Consecutive stored messages of a topic.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "engines make it")]
 pub struct Page {
-    /// The messages, oldest first; none if there is none after the start that was asked for.
+    /// The messages, oldest first; empty if there are none from the start that was asked for.
     pub messages: Vec<Message>,
-    /// Whether some between [`Start::After`] and these may have been kept once and are not any more.
+    /// Whether messages between [`Start::After`] and these may have been trimmed.
     pub trimmed: bool,
 }
 
-/// Where an engine tells what has happened; a cheap handle. After its hub is gone it does nothing.
+/// Where an engine reports to its hub; a cheap handle. It does nothing once the hub is gone.
 #[derive(Clone)]
 pub struct Upstream(Weak<Core>);
 
@@ -132,49 +135,48 @@ impl Upstream {
         Self(Rc::downgrade(core))
     }
 
-    /// The broker is there and has let us in.
+    /// The engine is connected and logged in.
     pub fn connected(&self) {
         self.with(Core::connected);
     }
 
-    /// The connection is lost, or could not be made. Of what was published since it was there, so many messages may not have
-    /// arrived.
+    /// The connection was lost or could not be made. `unconfirmed` messages that were published over it may not have arrived.
     pub fn disconnected(&self, error: EngineError, unconfirmed: u64) {
         self.with(|core| core.disconnected(error, unconfirmed));
     }
 
-    /// So many messages that were published may not have arrived, though the broker is there: a part of it was lost.
+    /// `count` published messages may not have arrived, though the engine is still connected: a part of the broker was lost.
     pub fn unconfirmed(&self, count: u64) {
         self.with(|core| core.counters.unconfirmed.add(count));
     }
 
-    /// A subscription has begun. Where the topic keeps its messages: after which one, which is what was asked for, or else the last that
-    /// was ever stored; 0-0 if none was.
+    /// A subscription has begun. For a stored topic, `position` is the message after which it begins: the one that was asked for, or else
+    /// the last that was ever stored (0-0 if none was).
     pub fn subscribed(&self, id: InterestId, position: Option<MessageId>) {
         self.with(|core| core.subscribed(id, position));
     }
 
-    /// The broker refuses a subscription, or ends it.
+    /// The broker refused a subscription, or ended it.
     pub fn refused(&self, id: InterestId, why: &str) {
         self.with(|core| core.refused(id, why));
     }
 
-    /// A message has come.
+    /// A message has arrived.
     pub fn message(&self, id: InterestId, message: &Message) {
         self.with(|core| core.message(id, message));
     }
 
-    /// Messages of a subscription are missing before the next that comes.
+    /// Messages of a subscription are missing before the next one.
     pub fn missed(&self, id: InterestId, gap: &Gap) {
         self.with(|core| core.missed(id, gap));
     }
 
-    /// The broker does not take a message that was [published](Engine::publish) on `topic`. Once for each of them.
+    /// The broker refused a message that was [published](Engine::publish) on `topic`. Called once for each message.
     pub fn publication_refused(&self, topic: &str, why: &str) {
         self.with(|core| core.publication_refused(topic, why));
     }
 
-    /// It is no longer congested.
+    /// The engine is no longer congested.
     pub fn writable(&self) {
         self.with(Core::writable);
     }
@@ -193,12 +195,12 @@ impl fmt::Debug for Upstream {
 }
 
 impl Interest {
-    /// Whether the topic keeps its messages.
+    /// Returns whether the topic is stored.
     pub(crate) const fn is_stored(&self) -> bool {
         self.keep.is_some()
     }
 
-    /// For engines' tests: live messages of `pattern`.
+    /// For tests of engines: asks for the live messages of `pattern`.
     #[must_use]
     pub const fn live(pattern: Pattern) -> Self {
         Self { pattern, group: None, keep: None, after: None }

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors.
 
 use std::error::Error;
 use std::fmt;
@@ -10,26 +10,26 @@ use crate::topic::TopicError;
 /// Why a hub cannot be opened.
 #[non_exhaustive]
 pub enum HubError {
-    /// The text names no engine, or not as that engine's is written.
+    /// The address does not name an engine, or is malformed.
     Address {
-        /// The text, without its password.
+        /// The address, without its password.
         text: String,
-        /// What is wrong with it, and how it is written.
+        /// What is wrong with it, and how to write it.
         problem: String,
     },
-    /// TLS is asked for, and this program was built without it: add the feature `tls`.
+    /// TLS to the broker cannot be set up: the program was built without the feature `tls`, or its certificates cannot be read.
     Tls {
-        /// What in it is wrong.
+        /// What is wrong.
         problem: String,
     },
 }
 
-/// Why a subscription was not made.
+/// Why a subscription could not be made.
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The topic or pattern is none.
+    /// The text is not a topic or a pattern.
     Topic(TopicError),
-    /// This engine cannot do it, for the reason that is said. Choose another engine, or do without.
+    /// The engine or the topic does not support this, for this reason.
     Unsupported(&'static str),
     /// The hub is closed.
     Closed,
@@ -38,55 +38,56 @@ pub enum SubscribeError {
 /// Why a message was not published.
 #[non_exhaustive]
 pub enum PublishError {
-    /// The topic is none.
+    /// The text is not a topic.
     Topic(TopicError),
-    /// The broker is not to be reached, and the hub [refuses](crate::WhenDisconnected::Refuse) what is published then. Publish it
-    /// again later, or let the hub queue it.
+    /// The broker is unreachable, and the hub is set to [refuse](crate::WhenDisconnected::Refuse) messages then. Publish again later, or
+    /// let the hub queue them.
     Disconnected,
-    /// What waits for the broker has reached its [bound](crate::HubConfig::queue). Publish less, or later.
+    /// The queue for the broker has reached its [limit](crate::HubConfig::queue). Publish less, or later.
     Full,
-    /// The message is longer than the broker takes, or than the hub's [limit](crate::HubConfig::max_payload).
+    /// The message exceeds the limit of the broker or of the [hub](crate::HubConfig::max_payload).
     TooLong {
         /// Its length, in bytes.
         length: usize,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// A header's name or value cannot be sent: it has a line break in it, or the name is empty or has a colon.
+    /// A header cannot be sent: see [`Publication::header`](crate::Publication::header) for what is allowed.
     Header {
-        /// The name.
+        /// The name of the header.
         name: String,
     },
-    /// This engine cannot do it, for the reason that is said. Choose another engine, or do without.
+    /// The engine or the topic does not support this, for this reason.
     Unsupported(&'static str),
     /// The hub is closed.
     Closed,
 }
 
-/// What an engine has to say of its connection.
+/// What went wrong between an engine and its broker.
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The connection could not be made, for this reason. It is tried again.
+    /// The connection could not be made, for this reason. The engine tries again.
     Unreachable(String),
-    /// The connection was lost, for this reason. It is made again.
+    /// The connection was lost, for this reason. The engine reconnects.
     Lost(String),
-    /// The broker did not let us in (a password, a certificate, a right that is missing), in its own words. It is tried again.
+    /// The broker refused the login or a command (wrong password, bad certificate, missing permission), in its own words. The engine
+    /// tries to log in again.
     Refused(String),
-    /// What came is not of the broker's protocol. The connection is closed and made again.
+    /// The broker violated its protocol. The engine closes the connection and reconnects.
     Protocol(String),
-    /// The broker is there and cannot do it just now, for this reason, such as while a NATS cluster elects the leader of a stream. The hub asks
-    /// again.
+    /// The broker cannot do it at the moment, in its own words: for example while a NATS cluster elects the leader of a stream. The hub
+    /// tries again.
     NotNow(String),
-    /// What was asked cannot be done, in the broker's words, such as keeping messages where its JetStream is off.
+    /// The broker does not support it, in its own words: for example storing messages while JetStream is off.
     Unsupported(String),
 }
 
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address { text, problem } => write!(f, "{text:?} names no hub: {problem}"),
-            Self::Tls { problem } => write!(f, "no TLS to the broker: {problem}"),
+            Self::Address { text, problem } => write!(f, "{text:?} is not the address of a hub: {problem}"),
+            Self::Tls { problem } => write!(f, "TLS to the broker cannot be set up: {problem}"),
         }
     }
 }
@@ -95,11 +96,14 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Topic(error) => error.fmt(f),
-            Self::Disconnected => f.write_str("the broker is not to be reached: publish it again later, or let the hub queue it"),
-            Self::Full => f.write_str("as much waits for the broker as the hub's queue holds: publish less, or later"),
+            Self::Disconnected => f.write_str("the broker cannot be reached: publish it again later, or let the hub queue it"),
+            Self::Full => f.write_str("the hub's queue for the broker is full: publish less, or later"),
             Self::TooLong { length, limit } => write!(f, "a message of {length} bytes exceeds the limit of {limit}"),
             Self::Header { name } => {
-                write!(f, "the header {name:?} cannot be sent: it is empty, or has a colon in its name or a line break in it")
+                write!(
+                    f,
+                    "the header {name:?} cannot be sent: its name must be printable ASCII without spaces and colons, its value must have no line break"
+                )
             }
             Self::Unsupported(why) => f.write_str(why),
             Self::Closed => f.write_str("the hub is closed"),
@@ -110,12 +114,12 @@ impl fmt::Display for PublishError {
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(why) => write!(f, "the broker is not to be reached: {why}"),
+            Self::Unreachable(why) => write!(f, "the broker cannot be reached: {why}"),
             Self::Lost(why) => write!(f, "the connection to the broker was lost: {why}"),
-            Self::Refused(why) => write!(f, "the broker did not let us in: {why}"),
-            Self::Protocol(why) => write!(f, "what came from the broker is not of its protocol: {why}"),
-            Self::NotNow(why) => write!(f, "the broker cannot do it just now: {why}"),
-            Self::Unsupported(why) => write!(f, "the broker cannot do it: {why}"),
+            Self::Refused(why) => write!(f, "the broker refused: {why}"),
+            Self::Protocol(why) => write!(f, "the broker violated its protocol: {why}"),
+            Self::NotNow(why) => write!(f, "the broker cannot do it now: {why}"),
+            Self::Unsupported(why) => write!(f, "the broker does not support this: {why}"),
         }
     }
 }
@@ -131,12 +135,12 @@ impl fmt::Display for SubscribeError {
 }
 
 impl EngineError {
-    /// Whether something failed only because the connection is lost or cannot be made: it may be asked for again.
+    /// Returns whether a request failed only because the connection was lost or could not be made, so that it can be repeated.
     pub(crate) fn is_loss(failure: &Failure) -> bool {
         matches!(failure.downcast_ref(), Some(Self::Lost(_) | Self::Unreachable(_)))
     }
 
-    /// Whether it may be asked for again, now or when the connection is there again.
+    /// Returns whether a request can be repeated, now or after a reconnect.
     pub(crate) fn is_passing(failure: &Failure) -> bool {
         Self::is_loss(failure) || matches!(failure.downcast_ref(), Some(Self::NotNow(_)))
     }

@@ -17,13 +17,14 @@ use crate::stats::HubStats;
 use crate::subscriber::{Subscriber, Subscription};
 use crate::topic::{Pattern, Topic};
 
-/// Topics that functions and connections publish on and subscribe to, in this process and in others; a cheap handle.
+/// Publishes messages to topics and delivers them to subscribers, in this process and in others; a cheap handle.
 ///
-/// Which processes these are says the text that it was opened with: `local:`, `redis://HOST`, `nats://HOST`. See [`HubConfig`] for the
-/// texts and the settings, and `manual::many_machines` of the `torsade` crate for what is promised.
+/// The address that it is opened with decides which processes share its topics: `local:`, `redis://HOST` or `nats://HOST`. See
+/// [`HubConfig`] for addresses and settings, and `manual::many_machines` of the `torsade` crate for what is promised.
 ///
-/// No method calls a subscriber before it returns. The hub connects by itself, and again whenever the connection is lost; it lives as long as one of its
-/// handles, and is closed when the reactor stops. Subscribers that keep a handle, as most do, keep it alive: [`close`](Self::close) ends that.
+/// No method calls a subscriber before it returns. The hub connects by itself, and reconnects whenever the connection is lost. It lives as
+/// long as one of its handles, and is closed when the reactor stops. Subscribers that hold a handle, as most do, keep the hub alive until
+/// [`close`](Self::close).
 ///
 /// # Examples
 /// ```
@@ -46,10 +47,10 @@ pub struct Hub(Rc<Core>);
 
 /// # Opening and closing
 impl Hub {
-    /// Opens the hub that the text names, with [all settings](HubConfig) as they are unless set.
+    /// Opens the hub at an address, with the default [settings](HubConfig).
     ///
     /// # Errors
-    /// [`HubError`]: the text names none.
+    /// [`HubError`] if `text` is not the address of a hub.
     pub fn open(reactor: &Reactor, text: &str) -> Result<Self, HubError> {
         HubConfig::new(text)?.open(reactor)
     }
@@ -58,27 +59,30 @@ impl Hub {
         Self(Core::open(reactor, engine, config.settings.clone()))
     }
 
-    /// Fires when the broker is there: at once if it is. Fails with [`PublishError::Closed`] if the hub is closed before, with
-    /// [`Full`](PublishError::Full) if 10,000 wait already.
+    /// Fires when the hub is connected to its broker, at once if it is already.
+    ///
+    /// Fails with [`PublishError::Closed`] if the hub is closed first, and with [`Full`](PublishError::Full) if 10,000 such Deferreds are
+    /// waiting already.
     pub fn when_connected(&self) -> Deferred<()> {
         self.0.when_connected()
     }
 
-    /// Whether the broker is there.
+    /// Returns whether the hub is connected to its broker.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.0.is_up()
     }
 
-    /// Hands over what waits to be published and takes back the names that have [entered](Self::enter), for at most 5 s, drops all
-    /// subscribers, and closes the connection; fires when that is done, or after 5 s more.
+    /// Publishes what is queued, removes the names that have [entered](Self::enter), and closes the hub.
     ///
-    /// No name can enter any more; from when it fires on, nothing can be published and nothing is delivered.
+    /// Publishing and removing names may take 5 s. Then all subscribers are dropped and the connection is closed, which may take another
+    /// 5 s. The Deferred fires when that is done. From the call on, no name can enter; once the Deferred has fired, nothing can be
+    /// published and nothing is delivered.
     pub fn close(&self) -> Deferred<()> {
         self.0.close()
     }
 
-    /// What it has done so far.
+    /// Returns counters of what the hub has done so far.
     #[must_use]
     pub fn stats(&self) -> HubStats {
         self.0.counters.stats()
@@ -87,20 +91,21 @@ impl Hub {
 
 /// # Publishing
 impl Hub {
-    /// Publishes a message on a topic: for all who are subscribed by then, wherever they are, this hub's own included.
+    /// Publishes a message to all current subscribers of a topic, in every process, this hub's own included.
     ///
-    /// Messages of one hub on one topic come in order, each at most once. A topic that [keeps its messages](HubConfig::replay) stores it: it is asked
-    /// for again until the broker has confirmed it, and comes to every subscriber at least once, in order all the same.
+    /// Messages that one hub publishes on one topic arrive in order, each at most once. If the topic is [stored](HubConfig::replay), the
+    /// hub sends the message until the broker has confirmed it: every subscriber gets it at least once, still in order.
     ///
     /// # Errors
-    /// [`PublishError`]. Nothing of it has been published then.
+    /// [`PublishError`]. The message has not been published then.
     pub fn publish(&self, topic: &str, publication: impl Into<Publication>) -> Result<(), PublishError> {
         self.0.publish(topic.parse()?, publication.into())
     }
 
-    /// Publishes a message on a topic that [keeps its messages](HubConfig::replay), and says where it is once the broker has confirmed it.
+    /// Publishes a message on a [stored topic](HubConfig::replay); the Deferred fires with its id once the broker has confirmed it.
     ///
-    /// The Deferred fails with a [`PublishError`] if it is not even tried, with an [`EngineError`](crate::EngineError) if the broker refuses it.
+    /// The Deferred fails with a [`PublishError`] if the hub does not send the message, and with an
+    /// [`EngineError`](crate::EngineError) if the broker refuses it.
     pub fn publish_stored(&self, topic: &str, publication: impl Into<Publication>) -> Deferred<MessageId> {
         match topic.parse() {
             Ok(topic) => self.0.publish_stored(topic, publication.into()),
@@ -111,10 +116,10 @@ impl Hub {
 
 /// # Subscribing
 impl Hub {
-    /// Has `subscriber` get the messages of a topic, or of all that match a [`Pattern`], from now on.
+    /// Subscribes to a topic, or to all topics that match a [`Pattern`], from now on.
     ///
-    /// While the broker is not to be reached it gets nothing, and is told of the [`Gap`](crate::Gap) once it is again. Those who subscribe to a pattern
-    /// get the messages of topics that keep theirs as well, without ids and without a promise that none is missing.
+    /// While the broker is unreachable, `subscriber` gets nothing; it is told of the [`Gap`](crate::Gap) after the reconnect. A pattern
+    /// matches stored topics too, but their messages then have no ids, and some may be missing.
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -122,14 +127,14 @@ impl Hub {
         self.0.subscribe(pattern.parse()?, None, function(subscriber), Start::Next)
     }
 
-    /// Has `subscriber` get the messages that a topic [keeps](HubConfig::replay), from `start`, and then those that are published.
+    /// Subscribes to a [stored topic](HubConfig::replay): replays its messages from `start` on, then delivers new ones.
     ///
-    /// [`Start::Next`] begins when the broker has answered: what is stored before that, by this hub too, may or may not come. While the broker is
-    /// away, a new subscriber to a topic that this hub has subscribed to before gets what the earlier subscribers get: everything since the
-    /// broker went away. The other starts leave nothing out.
+    /// [`Start::Next`] takes effect when the broker answers: messages stored before that, even by this hub, may or may not be delivered. If
+    /// the broker is unreachable and this hub already has a subscription to the topic, the new subscriber gets everything that the others
+    /// missed since the connection was lost. The other starts leave nothing out.
     ///
     /// # Errors
-    /// [`SubscribeError`]; `Unsupported` if the topic keeps none.
+    /// [`SubscribeError`]; `Unsupported` if the topic is not stored.
     ///
     /// # Examples
     /// ```
@@ -162,9 +167,9 @@ impl Hub {
         self.0.subscribe(topic.parse::<Topic>()?.into(), None, function(subscriber), start)
     }
 
-    /// Has `subscriber` get its share of the messages: each goes to one of all who have named this group, on all machines.
+    /// Subscribes as a member of a group: each message goes to one member of the group, across all machines.
     ///
-    /// For work that is to be done once. A message for one who is gone is lost. Redis has no such groups.
+    /// Use it for work that must be done once. A message that goes to a member which has just died is lost. Redis has no such groups.
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -178,10 +183,10 @@ impl Hub {
         self.0.subscribe(pattern.parse()?, Some(group.as_str()), function(subscriber), Start::Next)
     }
 
-    /// Has a connection get the messages of a topic, or of all that match a [`Pattern`], until it is lost.
+    /// Sends a connection the messages of a topic, or of all topics that match a [`Pattern`], until the connection is lost.
     ///
-    /// However many connections join with the same [`Encoding`](crate::Encoding), a message is encoded once. One that does not read costs its own bound:
-    /// see [`Member`].
+    /// A message is encoded once for all connections that join with the same [`Encoding`](crate::Encoding). A connection that does not read
+    /// uses up its own queue limit only: see [`Member`].
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -190,7 +195,7 @@ impl Hub {
     /// ```
     /// use torsade::{hub::{Encoding, Hub, Member}, prelude::*};
     ///
-    /// /// Hears what all say, whichever machine they are connected to.
+    /// /// Sends each line to everyone in the lobby, whichever machine they are connected to.
     /// struct Chat {
     ///     hub: Hub,
     ///     lines: Encoding,
@@ -215,21 +220,23 @@ impl Hub {
 }
 
 /// # Presence
-/// Who is in a topic, on all machines. A process that ends without a word is out of it within the [period](HubConfig::presence_period).
+/// Who is in a topic, on all machines. The names of a process that crashes expire within the [period](HubConfig::presence_period).
 impl Hub {
-    /// Has a name be in a topic for as long as what this returns is kept.
+    /// Adds a name to a topic until the returned [`Presence`] is dropped.
     ///
-    /// Whether another one has the name is not looked at: it is there once, for as long as one of them has it.
+    /// Names need not be unique: a name that several have entered is listed once, until the last of them has left.
     ///
     /// # Errors
-    /// [`PublishError::Topic`]; [`Closed`](PublishError::Closed); [`TooLong`](PublishError::TooLong) if all names of this process in the topic take more than 256 KiB.
+    /// [`PublishError::Topic`]; [`Closed`](PublishError::Closed); [`TooLong`](PublishError::TooLong) if the names of this process in the
+    /// topic would take more than 256 KiB.
     pub fn enter(&self, topic: &str, name: impl Into<String>) -> Result<Presence, PublishError> {
         self.0.enter(topic.parse()?, name.into())
     }
 
-    /// Gives the names that are in a topic, in order.
+    /// Fires with the names that are in a topic, sorted.
     ///
-    /// The Deferred fails with [`PublishError::Disconnected`] while the broker is not to be reached, or with an [`EngineError`](crate::EngineError).
+    /// The Deferred fails with [`PublishError::Disconnected`] while the broker is unreachable, or with an
+    /// [`EngineError`](crate::EngineError).
     pub fn present(&self, topic: &str) -> Deferred<Vec<String>> {
         match topic.parse() {
             Ok(topic) => self.0.present(&topic),
@@ -237,7 +244,7 @@ impl Hub {
         }
     }
 
-    /// Has `watcher` called for each name that is in a topic now, and for each that comes or goes; from the loop.
+    /// Calls `watcher`, from the loop, for each name that is in a topic now, and for each that enters or leaves later.
     ///
     /// # Errors
     /// [`SubscribeError::Topic`]; [`Closed`](SubscribeError::Closed).

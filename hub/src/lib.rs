@@ -1,21 +1,21 @@
-//! Publish and subscribe by topic: in one process, in several through Redis, or through NATS; the same program for each.
+//! Publish and subscribe by topic: within one process, or across processes through Redis or NATS, with the same program.
 //!
-//! A [`Hub`] is opened by text, `local:`, `redis://HOST` or `nats://HOST`; [`HubConfig`] has the settings. Functions
-//! [subscribe](Hub::subscribe), connections [join](Hub::join), anybody [publishes](Hub::publish). A topic may
-//! [keep its last messages](HubConfig::replay), for those who [begin with them](Hub::subscribe_from) and those who were cut off. Who is in a topic, on all
-//! machines, is its [presence](Hub::enter).
+//! A [`Hub`] is opened by its address: `local:`, `redis://HOST` or `nats://HOST`; [`HubConfig`] has the settings. Functions
+//! [subscribe](Hub::subscribe) to topics, connections [join](Hub::join) them, and both [publish](Hub::publish). A
+//! [stored topic](HubConfig::replay) keeps its last messages and replays them to subscribers that [ask for them](Hub::subscribe_from) or
+//! were disconnected. [Presence](Hub::enter) says who is in a topic, on all machines.
 //!
-//! What is promised, by which engine, and what happens when something fails is in `manual::many_machines` of the `torsade` crate; the
-//! example `cluster_chat` is a whole program, with the files for its broker and its load balancer.
+//! `manual::many_machines` of the `torsade` crate says what each engine promises, and what happens on each failure. The example
+//! `cluster_chat` is a complete program, with configurations for its broker and its load balancer.
 //!
-//! # The way of a message
-//! [`Hub::publish`] hands it to the engine, or to the outbox while the broker is away or behind. The engine sends it as its protocol has it. What comes from the
-//! broker, this hub's own messages as well, the engine tells its [`Upstream`](spi::Upstream): there the audience of that subscription gives it to each of its listeners, a
-//! function or a member, once they are up to date with what the topic keeps. A member's connection sends bytes that all members share, or has
-//! them wait in its own queue.
+//! # The path of a message
+//! [`Hub::publish`] passes a message to the engine, or to the outbox while the broker is unreachable or slow; the engine sends it to the
+//! broker. What arrives from the broker, including this hub's own messages, the engine passes to its [`Upstream`](spi::Upstream). There,
+//! the audience of that subscription delivers it to its listeners, functions and members, once they have caught up with the stored
+//! messages. A member's connection sends bytes that all members share, or puts them into its own queue.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Where links from the other crates lead, if this one is not documented beside them.
+// The target of links from the other crates where this one is not documented beside them.
 #![doc(html_root_url = "https://docs.rs/torsade-hub/latest")]
 
 mod audience;
@@ -55,7 +55,7 @@ pub use stats::HubStats;
 pub use subscriber::{Subscriber, Subscription};
 pub use topic::{Pattern, Topic, TopicError};
 
-/// For engines of one's own. Programs need none of it.
+/// For writing your own engine. Other programs do not need it.
 pub mod spi {
     pub use crate::engine::{Engine, Interest, InterestId, ORIGIN, Page, Part, Upstream};
 }

@@ -1,4 +1,4 @@
-//! Somebody who gets messages, and how far it has got.
+//! A subscriber or a member within an audience.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,39 +15,39 @@ use crate::origins::Origins;
 use crate::stats::Counters;
 use crate::subscriber::Subscriber;
 
-/// A subscriber, and how far it has got.
+/// A subscriber or a member, and its position among the stored messages.
 pub(crate) struct Listener {
-    /// Of all subscriptions of the hub; slots are used again, numbers are not.
+    /// Unique within the hub; keys of the audience are reused, numbers are not.
     pub(crate) number: u64,
     pub(crate) target: Target,
     place: Cell<Place>,
-    /// The last message that it has got from those that are kept, while the subscription may not have come so far.
+    /// The last stored message that it has fetched. The audience may still be before it.
     ahead: Cell<Option<MessageId>>,
-    /// While it is behind: whose messages it has got.
+    /// While it is behind: the origins of the messages that it has fetched.
     origins: RefCell<Origins>,
-    /// While it is behind: whether a page is on its way.
+    /// While it is behind: whether a page is being fetched or delivered.
     is_fetching: Cell<bool>,
-    /// Whether what is on its way is of messages that the broker has lost since.
+    /// Whether the broker has lost its messages since that page was requested.
     is_stale: Cell<bool>,
     has_ended: Cell<bool>,
-    /// Of a member: ends the task that waits for the end of its connection.
+    /// For a member: ends the task that waits for the end of its connection.
     leaving: Cell<Option<Firer<()>>>,
 }
 
 pub(crate) enum Target {
-    /// None while it is being called.
+    /// `None` while it is being called.
     Function(RefCell<Option<Box<dyn Subscriber>>>),
     Member(Rc<Joined>),
 }
 
-/// Where a listener is.
+/// How a listener gets its messages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
-    /// Its subscription has not begun.
+    /// Not yet: the subscription has not begun.
     New,
-    /// It gets what is kept, from here on.
+    /// By fetching stored messages, from here on.
     Behind(Start),
-    /// It gets what comes.
+    /// As they arrive.
     Live,
 }
 
@@ -86,12 +86,12 @@ impl Listener {
         }
     }
 
-    /// Has `leaving` fire when it ends.
+    /// Fires `leaving` when the listener ends.
     pub(crate) fn fire_at_end(&self, leaving: Firer<()>) {
         self.leaving.set(Some(leaving));
     }
 
-    /// Whether it takes more without a queue.
+    /// Returns whether it takes more messages without queueing them.
     pub(crate) fn has_room(&self) -> bool {
         match &self.target {
             Target::Member(member) => member.has_room(),
@@ -99,14 +99,14 @@ impl Listener {
         }
     }
 
-    /// Its subscription has begun: it gets what comes, unless it is to have what is kept first.
+    /// The subscription has begun: a new listener becomes live.
     pub(crate) fn begin(&self) {
         if self.place.get() == Place::New {
             self.place.set(Place::Live);
         }
     }
 
-    /// What was kept is lost, and its numbers begin again.
+    /// The broker has lost its stored messages, and ids start over.
     pub(crate) fn begin_anew(&self) {
         self.ahead.set(None);
         self.is_stale.set(self.is_fetching.get());
@@ -115,12 +115,12 @@ impl Listener {
         }
     }
 
-    /// Whether it got the message among those that are kept.
+    /// Returns whether it has fetched this message already.
     pub(crate) fn has_got(&self, message: &Message) -> bool {
         self.ahead.get().is_some_and(|ahead| message.id().is_some_and(|id| id <= ahead))
     }
 
-    /// Says whether a page may be asked for, which is then on its way.
+    /// Returns whether a page may be fetched now, and marks it as being fetched.
     pub(crate) fn begin_fetch(&self) -> bool {
         let begins = !self.is_fetching.replace(true);
         if begins {
@@ -137,7 +137,7 @@ impl Listener {
         self.is_fetching.set(false);
     }
 
-    /// Delivers a message of those that are kept.
+    /// Delivers a stored message that was fetched.
     pub(crate) fn catch_up(&self, audience: &Audience, message: &Message, counters: &Rc<Counters>) {
         audience.remember(message);
         if self.origins.borrow_mut().is_new(message) {
@@ -147,13 +147,13 @@ impl Listener {
         }
     }
 
-    /// It has got everything that is kept up to this.
+    /// It has got all stored messages up to this one.
     pub(crate) fn came_to(&self, id: MessageId) {
         self.place.set(Place::Behind(Start::After(id)));
         self.ahead.set(Some(id));
     }
 
-    /// It has come up to the subscription.
+    /// It has reached the audience's position, and becomes live.
     pub(crate) fn caught_up(&self) {
         self.origins.take();
         self.place.set(Place::Live);
@@ -163,7 +163,7 @@ impl Listener {
         match &self.target {
             Target::Member(member) => member.deliver(encoded, counters),
             Target::Function(function) => {
-                // What hubs tell each other is not the program's.
+                // Messages between hubs are not counted.
                 counters.delivered.add(u64::from(!encoded.message().topic().is_internal()));
                 self.call(function, |subscriber| subscriber.message_received(encoded.message()));
             }

@@ -1,4 +1,4 @@
-//! The hub of one process: one reactor, or several that share it.
+//! The `local:` engine: one hub in one process, shared by one or more reactors.
 
 mod kept;
 mod port;
@@ -23,19 +23,19 @@ use port::{Inbox, Item, Port};
 #[derive(Debug, Default)]
 pub(crate) struct LocalHub(Mutex<State>);
 
-/// Guaranteed: whatever is published is put into all inboxes under one lock, so that all see the messages in the same order.
+/// Guaranteed: each message is put into all inboxes under one lock, so that all reactors see the same order.
 #[derive(Debug, Default)]
 struct State {
     ports: Vec<Port>,
     kept: Kept,
-    /// Who is in a topic: by topic and process, as it was announced.
+    /// Presence announcements, by topic and process.
     announced: BTreeMap<(Topic, String), Vec<u8>>,
-    /// Where the next message for a group goes.
+    /// Chooses the member of a group that gets the next message.
     turn: usize,
 }
 
 impl LocalHub {
-    /// A thread that panicked has left nothing half done: each change is of one collection.
+    /// A poisoned lock is safe to use: each change touches one collection only.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -45,19 +45,19 @@ impl LocalHub {
 pub(crate) struct LocalEngine {
     hub: Arc<LocalHub>,
     inbox: Arc<Inbox>,
-    /// What is delivered from this reactor's loop.
+    /// Delivers from this reactor's loop.
     delivery: RefCell<Option<Rc<Delivery>>>,
-    /// To take back what was announced when this is dropped.
+    /// The process name of its announcements, which are removed when this is dropped.
     process: RefCell<Option<String>>,
 }
 
-/// Takes messages out of an inbox; kept by the loop while some are in it.
+/// Delivers the items of an inbox.
 struct Delivery {
     upstream: Upstream,
     inbox: Arc<Inbox>,
 }
 
-/// How many messages are delivered in a turn, before others have theirs.
+/// The maximum number of items delivered in one turn.
 const BATCH: usize = 256;
 
 impl LocalEngine {
@@ -70,19 +70,18 @@ impl LocalEngine {
         }
     }
 
-    /// Puts an item into this reactor's own inbox.
     fn put(&self, item: Item) {
         self.inbox.put(item);
     }
 }
 
 impl State {
-    /// Puts a message into the inboxes of all who want it.
+    /// Puts a message into the inboxes of all reactors that want it.
     fn spread(&mut self, record: &Arc<Record>) {
         for port in &mut self.ports {
             port.offer(record);
         }
-        // Of each group one has it, by turns.
+        // One member of each group gets it, in rotation.
         let mut groups: BTreeMap<Arc<str>, Vec<(usize, InterestId)>> = BTreeMap::new();
         for (index, port) in self.ports.iter().enumerate() {
             for (group, id) in port.groups(&record.topic) {
@@ -117,7 +116,7 @@ impl Engine for LocalEngine {
         if let Some(port) = state.ports.iter_mut().find(|port| Arc::ptr_eq(&port.inbox, &self.inbox)) {
             port.add(id, interest);
         }
-        // Under the lock, so that it stands before the first message.
+        // Under the lock, so that it precedes the first message.
         self.put(Item::Subscribed(id, position));
     }
 
@@ -150,7 +149,7 @@ impl Engine for LocalEngine {
     }
 
     fn announce(&self, topic: &Topic, process: &str, members: &[u8], _expiry: Duration) -> Deferred<()> {
-        // A process that ends takes all of it along, so nothing expires.
+        // Nothing needs to expire: all announcements end with the process.
         self.hub.lock().announced.insert((topic.clone(), process.to_owned()), members.to_vec());
         self.process.replace(Some(process.to_owned()));
         defer::succeed(())
@@ -196,7 +195,7 @@ impl Drop for LocalEngine {
 }
 
 impl Delivery {
-    /// Delivers what is in the inbox; says whether there is more.
+    /// Delivers up to [`BATCH`] items; returns whether there are more.
     fn deliver(&self) -> bool {
         for _ in 0..BATCH {
             let Some(item) = self.inbox.take() else { break };
@@ -208,7 +207,7 @@ impl Delivery {
                 Item::Missed(id, dropped) => self.upstream.missed(id, &Gap::Slow { dropped }),
             }
         }
-        // Whatever it was before: those who were called may have published so much that some of it waits.
+        // In any case: the subscribers called above may have published so much that some of it is queued.
         if !self.inbox.is_congested() {
             self.upstream.writable();
         }

@@ -15,11 +15,11 @@ use crate::engine::Start;
 use crate::message::{Gap, Message};
 use crate::stats::Counters;
 
-/// A connection that is to get messages, and how; for [`Hub::join`](crate::Hub::join).
+/// How a connection receives messages; for [`Hub::join`](crate::Hub::join).
 ///
 /// # Limits
-/// What it is sent waits in its transport up to the high watermark of unsent bytes (64 KiB), and behind that in a queue of at most 256
-/// messages and 1 MiB; a connection that reads has no queue. What happens when the queue is full is said by [`overflow`](Self::overflow).
+/// Messages wait in the transport until it has 64 KiB of unsent bytes (its high watermark), then in a queue of at most 256 messages and
+/// 1 MiB. While a connection reads, its queue is empty. When the queue is full, [`overflow`](Self::overflow) applies.
 pub struct Member {
     transport: Transport,
     encoding: Encoding,
@@ -32,22 +32,21 @@ pub struct Member {
 
 type Filter = dyn Fn(&Message) -> bool;
 
-/// What becomes of messages for a connection whose queue is full.
+/// What happens to messages for a connection whose queue is full.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The oldest that wait are dropped, and the connection is told of the [`Gap`] in their place.
+    /// The oldest messages in the queue are dropped; the connection is told of the [`Gap`] where they would have been.
     #[default]
     DropOldest,
-    /// The new ones are dropped, and the connection is told of the [`Gap`] in their place.
+    /// The new messages are dropped; the connection is told of the [`Gap`] where they would have been.
     DropNewest,
-    /// The connection is ended, with [`Reason::LimitExceeded`].
+    /// The connection is aborted, with [`Reason::LimitExceeded`].
     Disconnect,
 }
 
 impl Member {
-    /// Has the connection get the messages that are published from now on, as `encoding` makes them, and
-    /// [the oldest dropped](Overflow::DropOldest) if it does not read them.
+    /// Makes a member that receives messages published from now on, as bytes made by `encoding`.
     #[must_use]
     pub fn new(transport: &Transport, encoding: &Encoding) -> Self {
         Self {
@@ -61,25 +60,25 @@ impl Member {
         }
     }
 
-    /// Sets how many messages, and how many bytes of them, may wait behind the transport; each at least one.
+    /// Sets the limits of its queue, in messages and in bytes; default 256 and 1 MiB. One message always fits.
     #[must_use]
     pub fn limit(self, messages: usize, bytes: usize) -> Self {
         Self { messages: if messages == 0 { 1 } else { messages }, bytes, ..self }
     }
 
-    /// Sets what happens when so much waits.
+    /// Sets what happens when its queue is full; default [`DropOldest`](Overflow::DropOldest).
     #[must_use]
     pub fn overflow(self, overflow: Overflow) -> Self {
         Self { overflow, ..self }
     }
 
-    /// Begins with messages that the topic [keeps](crate::HubConfig::replay).
+    /// Sets where it begins in a [stored topic](crate::HubConfig::replay); default [`Start::Next`].
     #[must_use]
     pub fn start(self, start: Start) -> Self {
         Self { start, ..self }
     }
 
-    /// Leaves out messages for which this is false, such as those that this member has sent. It may not use the hub.
+    /// Leaves out messages for which `filter` returns false, for example those that this member has sent. `filter` must not use the hub.
     #[must_use]
     pub fn filter(self, filter: impl Fn(&Message) -> bool + 'static) -> Self {
         Self { filter: Some(Box::new(filter)), ..self }
@@ -97,16 +96,16 @@ impl fmt::Debug for Member {
     }
 }
 
-/// A member that has joined, with what waits behind its transport.
+/// A member that has joined, and its queue.
 #[derive(Debug)]
 pub(crate) struct Joined {
     member: Member,
     waiting: RefCell<Waiting>,
-    /// Whether it is told when the transport has room.
+    /// Whether the transport has been asked to report when it has room.
     asked: Cell<bool>,
 }
 
-/// Empty, without memory of its own, while the connection takes what it is sent.
+/// A member's queue. While the connection reads it is empty and has no allocation.
 #[derive(Debug, Default)]
 struct Waiting {
     items: VecDeque<Item>,
@@ -117,9 +116,9 @@ struct Waiting {
 #[derive(Debug)]
 enum Item {
     Message(SharedBytes),
-    /// What the connection is told of missing messages.
+    /// The encoded report of a gap.
     Gap(SharedBytes),
-    /// So many were dropped here.
+    /// How many messages were dropped here.
     Dropped(u64),
 }
 
@@ -132,12 +131,12 @@ impl Joined {
         &self.member.transport
     }
 
-    /// Whether nothing waits for the connection, and it would take more.
+    /// Returns whether the queue is empty and the transport takes more.
     pub(crate) fn has_room(&self) -> bool {
         !self.asked.get() && !self.member.transport.is_congested()
     }
 
-    /// Sends the message, or has it wait.
+    /// Sends the message, or queues it.
     pub(crate) fn deliver(self: &Rc<Self>, encoded: &mut Encoded<'_>, counters: &Rc<Counters>) {
         if !self.wants(encoded.message()) {
             return;
@@ -162,7 +161,7 @@ impl Joined {
         })
     }
 
-    /// Tells the connection of missing messages, in their place. Where that is in the queue, it is within its bound as a message is.
+    /// Tells the connection of a gap, in order with the messages. In the queue, the report counts as a message.
     pub(crate) fn tell(self: &Rc<Self>, gap: &Gap, counters: &Rc<Counters>) {
         let Some(bytes) = self.member.encoding.gap(gap) else { return };
         if self.has_room() {
@@ -197,15 +196,15 @@ impl Joined {
                 drop(waiting);
                 counters.dropped_slow.add(u64::try_from(dropped).unwrap_or(u64::MAX));
                 counters.disconnected_slow.add(1);
-                let reason = Reason::LimitExceeded { what: "the messages of a hub that it has not read", limit: most_bytes };
+                let reason = Reason::LimitExceeded { what: "the queue of hub messages", limit: most_bytes };
                 self.member.transport.connection().fail_with(reason);
-                // Whoever does not read would keep a graceful close waiting; the reason stays.
+                // A peer that does not read would delay a graceful close. Aborting keeps the reason.
                 self.member.transport.abort_connection();
             }
         }
     }
 
-    /// Has itself called when the transport has room.
+    /// Asks the transport to report when it has room; then sends what is queued.
     fn ask(self: &Rc<Self>, counters: &Rc<Counters>) {
         if self.asked.replace(true) {
             return;
@@ -242,7 +241,7 @@ impl Joined {
     }
 }
 
-/// What a message takes beside its bytes.
+/// What an item of the queue takes in addition to its bytes.
 const ITEM: usize = size_of::<Item>();
 
 impl Item {
@@ -268,13 +267,13 @@ impl Waiting {
             self.bytes -= item.length() + ITEM;
         }
         if self.items.is_empty() {
-            // So that an idle member has no memory of a burst.
+            // Frees the memory that a burst took.
             self.items = VecDeque::new();
         }
         item
     }
 
-    /// Drops the oldest message, and says how many that were.
+    /// Drops the oldest message; returns how many that were: 1, or 0 if there is none.
     fn drop_oldest(&mut self) -> u64 {
         let before = match self.pop() {
             Some(Item::Dropped(before)) => before,

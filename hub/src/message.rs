@@ -1,4 +1,4 @@
-//! What is published, and what comes of it.
+//! Messages, publications and gaps.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -10,7 +10,7 @@ use torsade_protocols::SharedBytes;
 use crate::error::PublishError;
 use crate::topic::Topic;
 
-/// A message of a topic, as its subscribers get it; a cheap handle.
+/// A message as it is delivered to subscribers; a cheap handle.
 #[derive(Clone, Debug)]
 pub struct Message {
     topic: Topic,
@@ -19,68 +19,68 @@ pub struct Message {
     id: Option<MessageId>,
 }
 
-/// The names and values beside a payload, in order.
+/// Names and values, in order.
 pub(crate) type Headers = Arc<[(String, String)]>;
 
 impl Message {
-    /// For engines: a message that has come.
+    /// For engines: makes a message that has arrived.
     #[must_use]
     pub fn new(topic: Topic, payload: SharedBytes) -> Self {
         Self { topic, payload, headers: Arc::default(), id: None }
     }
 
-    /// For engines: the names and values beside the payload.
+    /// For engines: sets its headers.
     #[must_use]
     pub fn with_headers(self, headers: impl Into<Arc<[(String, String)]>>) -> Self {
         Self { headers: headers.into(), ..self }
     }
 
-    /// For engines: where it is among those of its topic that are kept.
+    /// For engines: sets its id, if its topic is stored.
     #[must_use]
     pub fn with_id(self, id: MessageId) -> Self {
         Self { id: Some(id), ..self }
     }
 
-    /// The topic that it was published on.
+    /// Returns the topic that it was published on.
     #[must_use]
     pub const fn topic(&self) -> &Topic {
         &self.topic
     }
 
-    /// What was published.
+    /// Returns the bytes that were published.
     #[must_use]
     pub const fn payload(&self) -> &SharedBytes {
         &self.payload
     }
 
-    /// The first value beside the payload that has this name, the case of its letters apart.
+    /// Returns the value of the first header with this name, ignoring ASCII case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// All names and values beside the payload, in order.
+    /// Returns all headers, as names and values, in order.
     #[must_use]
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
-    /// Where it is among the messages of its topic; none if the topic keeps none.
+    /// Returns its position among the messages of its topic; `None` if the topic is not stored, or the subscription is to a pattern.
     #[must_use]
     pub const fn id(&self) -> Option<MessageId> {
         self.id
     }
 }
 
-/// Where a message is among those of its topic, which [are kept](crate::HubConfig::replay): later ones are greater.
+/// The position of a message in a [stored topic](crate::HubConfig::replay): later messages have greater ids.
 ///
-/// It is text for whoever keeps it, such as a client that comes back and asks for what came since. It means nothing in another
-/// topic, or with another engine.
+/// It can be written as text and parsed again, for example by a client that reconnects and asks for what it has missed. An id has no
+/// meaning in another topic or with another engine.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MessageId {
-    /// For engines: what counts first; 0 where the broker has one number.
+    /// For engines: the part that is compared first; 0 if the broker's ids are single numbers.
     pub major: u64,
-    /// For engines: what counts among those.
+    /// For engines: the part that is compared second.
     pub minor: u64,
 }
 
@@ -99,9 +99,9 @@ impl FromStr for MessageId {
     }
 }
 
-/// What is published: a payload, and names and values beside it where the engine carries them.
+/// What is published: a payload, and headers if the engine supports them.
 ///
-/// Text and bytes are one without headers.
+/// Text and bytes convert into a publication without headers.
 #[derive(Clone, Debug)]
 pub struct Publication {
     pub(crate) payload: Arc<[u8]>,
@@ -109,15 +109,17 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Adds a name and a value. Neither may have a line break in it, the name no colon: see
-    /// [`PublishError::Header`](crate::PublishError::Header).
+    /// Adds a header.
+    ///
+    /// The name must consist of one or more printable ASCII characters except space and `:`; the value must not contain a line break or a
+    /// NUL. Otherwise publishing fails with [`PublishError::Header`](crate::PublishError::Header).
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Whether it can be sent.
+    /// Checks its length and its headers.
     pub(crate) fn check(&self, limit: usize) -> Result<(), PublishError> {
         let length = self.payload.len();
         if length > limit {
@@ -131,13 +133,13 @@ impl Publication {
         }
     }
 
-    /// For engines: the payload.
+    /// For engines: returns the payload.
     #[must_use]
     pub const fn payload(&self) -> &Arc<[u8]> {
         &self.payload
     }
 
-    /// For engines: the names and values beside it.
+    /// For engines: returns the headers.
     #[must_use]
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
@@ -150,28 +152,28 @@ impl<T: AsRef<[u8]>> From<T> for Publication {
     }
 }
 
-/// Messages that a subscriber did not get, and why.
+/// Why a subscriber may have missed messages.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Gap {
-    /// The broker was not to be reached: what was published before it was again is lost. A topic that
-    /// [keeps its messages](crate::HubConfig::replay) has no such gaps.
+    /// The broker was unreachable, and messages that were published meanwhile are lost. [Stored topics](crate::HubConfig::replay) have no
+    /// such gaps.
     Disconnected,
-    /// The subscriber did not take its messages as fast as they came, and so many were dropped for it.
+    /// Messages were dropped because they arrived faster than the subscriber took them.
     Slow {
-        /// How many.
+        /// How many messages were dropped.
         dropped: u64,
     },
-    /// The topic keeps its last messages, and those that came next after `after` are not among them any more.
+    /// The next messages after `after` are no longer stored.
     Trimmed {
-        /// The last that the subscriber has got; none if it wanted all.
+        /// The last message that the subscriber got; `None` if it has got none.
         after: Option<MessageId>,
     },
-    /// The broker has lost the messages that it had kept: their numbers begin again.
+    /// The broker lost its stored messages; ids start over.
     Reset,
-    /// The broker refuses the subscription: nothing comes.
+    /// The broker refuses the subscription: no messages arrive. If it refuses only the replay, new messages are still delivered.
     Refused {
-        /// Why, in the broker's words.
+        /// The reason, as the broker gives it.
         why: String,
     },
 }
@@ -179,12 +181,12 @@ pub enum Gap {
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disconnected => f.write_str("messages were missed while the broker was not to be reached"),
-            Self::Slow { dropped: 1 } => f.write_str("one message was dropped, since they came faster than they were taken"),
-            Self::Slow { dropped } => write!(f, "{dropped} messages were dropped, since they came faster than they were taken"),
-            Self::Trimmed { after: Some(after) } => write!(f, "messages after {after} are not kept any more"),
-            Self::Trimmed { after: None } => f.write_str("the first messages are not kept any more"),
-            Self::Reset => f.write_str("the broker has lost the messages that it had kept"),
+            Self::Disconnected => f.write_str("messages were missed while the broker could not be reached"),
+            Self::Slow { dropped: 1 } => f.write_str("one message was dropped: messages arrived faster than they were read"),
+            Self::Slow { dropped } => write!(f, "{dropped} messages were dropped: they arrived faster than they were read"),
+            Self::Trimmed { after: Some(after) } => write!(f, "messages after {after} are no longer stored"),
+            Self::Trimmed { after: None } => f.write_str("the first messages are no longer stored"),
+            Self::Reset => f.write_str("the broker has lost its stored messages"),
             Self::Refused { why } => write!(f, "the broker refuses the subscription: {why}"),
         }
     }

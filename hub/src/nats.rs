@@ -1,4 +1,4 @@
-//! NATS: its core protocol, JetStream for topics that keep their messages, and its buckets for presence.
+//! NATS: its core protocol, JetStream for stored topics, and key-value buckets for presence.
 
 mod connection;
 mod jetstream;
@@ -37,28 +37,28 @@ use crate::hosts::Hosts;
 use crate::message::{MessageId, Publication};
 use crate::topic::Topic;
 
-/// How long to wait before connecting again: the first time, at most, and how it grows.
+/// The delay before a reconnect: at first, at most, and the factor by which it grows.
 const BACKOFF: (Duration, Duration, f64) = (Duration::from_millis(50), Duration::from_secs(2), 1.6);
 
-/// A connection to one of the NATS servers of a cluster.
+/// The engine for NATS: a connection to one server of a cluster.
 pub(crate) struct NatsEngine {
     hosts: Hosts,
     session: Rc<Session>,
     service: RefCell<Option<ClientService>>,
-    /// What was announced last expires after so long.
+    /// The expiry of the last announcement.
     expiry: Cell<Duration>,
 }
 
 impl NatsEngine {
-    /// Where servers listen unless told otherwise.
+    /// The default port of servers.
     pub(crate) const PORT: u16 = 4222;
 
-    /// Makes an engine for `nats://`, `nats+tls://` or `tls://`, with `USER:PASSWORD@` or `TOKEN@` and any number of servers of one
-    /// cluster. TLS is used as well where the server demands it.
+    /// Makes an engine for `nats://`, `nats+tls://` or `tls://`, with `USER:PASSWORD@` or `TOKEN@`, and one or more servers of a cluster.
+    /// With `nats://` TLS is used if the server requires it.
     pub(crate) fn new(url: &BrokerUrl, #[cfg(feature = "tls")] tls: Option<&TlsClientConfig>) -> Result<Self, HubError> {
         if !url.options.is_empty() {
             let names: Vec<_> = url.options.iter().map(|(name, _)| name.as_str()).collect();
-            let problem = format!("a NATS server has no options, such as {}", names.join(", "));
+            let problem = format!("a NATS address has no options: remove {}", names.join(", "));
             return Err(HubError::Address { text: format!("{}:..", url.scheme), problem });
         }
         let session = Session::new(
@@ -69,12 +69,12 @@ impl NatsEngine {
         Ok(Self { hosts: Hosts::new(&url.hosts), session, service: RefCell::default(), expiry: Cell::default() })
     }
 
-    /// The connection, if we are let in.
+    /// Returns the connection, if it is logged in.
     fn live(&self) -> Option<Rc<Connection>> {
         self.session.live()
     }
 
-    /// Says in a while what cannot be said from inside a method.
+    /// Reports a refusal from the loop, because an engine must not call the hub from inside a method.
     fn refuse_later(connection: &Rc<Connection>, id: InterestId, why: &'static str) {
         let upstream = connection.upstream.clone();
         connection.transport.reactor().call_later(Duration::ZERO, move || upstream.refused(id, why));
@@ -112,7 +112,7 @@ impl Engine for NatsEngine {
         if let Some(keep) = interest.keep {
             match interest.pattern.topic() {
                 Some(topic) => Tail::begin(&connection, id, topic, keep, interest.after),
-                None => Self::refuse_later(&connection, id, "a pattern with wildcards names no stream"),
+                None => Self::refuse_later(&connection, id, "a pattern with wildcards cannot be a stored topic"),
             }
             return;
         }
@@ -201,7 +201,7 @@ impl fmt::Debug for NatsEngine {
     }
 }
 
-/// Makes the protocol of each connection, and says why there is none.
+/// Makes the protocol of each connection, and reports failed attempts.
 struct NatsFactory(Rc<Session>);
 
 impl Factory for NatsFactory {
@@ -217,7 +217,7 @@ impl ClientFactory for NatsFactory {
     }
 
     fn client_connection_lost(&mut self, _connector: &Connector, _reason: &torsade_protocols::Reason) -> Result {
-        // The protocol has said it.
+        // The protocol has reported it.
         Ok(())
     }
 }

@@ -1,24 +1,24 @@
-//! Which stored messages came before.
+//! Recognizing messages that were stored twice.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::engine::ORIGIN;
 use crate::message::Message;
 
-/// How many publishers of one topic are remembered; the one that was first heard of is forgotten first.
+/// The maximum number of publishers that are remembered for a topic; the one that was seen first is forgotten first.
 const PUBLISHERS: usize = 1024;
 
-/// The last message of each publisher, by what the publisher's hub has written into its header [`ORIGIN`]. A hub that asks the broker again
-/// to store a message may have it stored twice, and others between: left out the second time, each publisher's messages are in order.
+/// The number of each publisher's last message, from the header [`ORIGIN`]. A message that was sent again may be stored twice, with others in
+/// between; when the second is left out, each publisher's messages are in order.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
     last: HashMap<Box<str>, u64>,
-    /// In the order in which they came first.
+    /// In the order in which they were first seen.
     known: VecDeque<Box<str>>,
 }
 
 impl Origins {
-    /// Whether the message is the next of its publisher, as far as it is said whose it is; it is remembered.
+    /// Returns whether the message is newer than its publisher's last one, or has no origin; remembers it.
     pub(crate) fn is_new(&mut self, message: &Message) -> bool {
         let Some((publisher, number)) = message.header(ORIGIN).and_then(parse) else { return true };
         if let Some(last) = self.last.get_mut(publisher) {
@@ -37,12 +37,12 @@ impl Origins {
     }
 }
 
-/// The header of a hub's message: the hub's name, and the message's number.
+/// Makes the header of a message: the hub's name, and the message's number.
 pub(crate) fn origin(publisher: &str, number: u64) -> String {
     format!("{publisher}:{number}")
 }
 
-/// Reads it. Only a hub's is read: another program's may be of any form.
+/// Parses the header. Returns `None` unless a hub has written it: other programs may use any form.
 fn parse(origin: &str) -> Option<(&str, u64)> {
     let (publisher, number) = origin.split_once(':')?;
     let is_hub = publisher.len() == 16 && publisher.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,4 @@
-//! What waits to be published.
+//! The queue of messages for the broker.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,33 +7,33 @@ use torsade_reactor::Firer;
 use crate::message::{MessageId, Publication};
 use crate::topic::Topic;
 
-/// What a publication takes beside its payload and headers, roughly.
+/// The approximate size of a publication in addition to its payload and headers.
 const ENTRY: usize = 128;
 
-/// Publications that wait for the broker, in order, and stored ones that it has not confirmed; in bounds.
+/// Publications that wait to be sent, in order, and stored ones that the broker has not confirmed; with limits.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     messages: usize,
     bytes: usize,
     held: usize,
-    /// Not handed to the engine yet.
+    /// Not sent yet.
     waiting: VecDeque<Waiting>,
-    /// Asked of the engine, in order, and not confirmed.
+    /// Sent, in order, and not confirmed.
     unconfirmed: VecDeque<Stored>,
-    /// How many of these the broker has put off.
+    /// How many of the unconfirmed the broker has put off.
     put_off: usize,
 }
 
-/// A publication that waits.
+/// A publication in the queue.
 #[derive(Debug)]
 pub(crate) enum Waiting {
-    /// One that nobody keeps.
+    /// A live message.
     Live(Topic, Publication),
-    /// One that is to be stored.
+    /// A message to be stored.
     Stored(Stored),
 }
 
-/// A publication that is stored, and asked for again until the broker has answered.
+/// A message to be stored; it is sent until the broker has answered.
 #[derive(Debug)]
 pub(crate) struct Stored {
     /// The number under which it was sent last, which goes with it: within a topic they ascend. None before it is sent.
@@ -41,7 +41,7 @@ pub(crate) struct Stored {
     pub(crate) topic: Topic,
     pub(crate) publication: Publication,
     pub(crate) keep: u64,
-    /// Who wants to know where it is.
+    /// Fired with its id, if the program has asked for that.
     pub(crate) firer: Option<Firer<MessageId>>,
     /// Whether the broker could not take it when it was asked.
     is_put_off: bool,
@@ -60,17 +60,17 @@ impl Outbox {
         Self { messages, bytes, held: 0, waiting: VecDeque::new(), unconfirmed: VecDeque::new(), put_off: 0 }
     }
 
-    /// Whether there is room for one more.
+    /// Returns whether the limits allow one more.
     pub(crate) fn has_room(&self, waiting: &Waiting) -> bool {
         self.waiting.len() + self.unconfirmed.len() < self.messages && self.held + waiting.size() <= self.bytes
     }
 
-    /// Whether nothing waits that has to go before others.
+    /// Returns whether a new message may be sent at once, without overtaking others.
     pub(crate) fn is_clear(&self) -> bool {
         self.waiting.is_empty() && self.put_off == 0
     }
 
-    /// Whether nothing waits, for the broker's answer neither.
+    /// Returns whether nothing waits to be sent or confirmed.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.unconfirmed.is_empty()
     }
@@ -80,7 +80,7 @@ impl Outbox {
         self.waiting.push_back(waiting);
     }
 
-    /// The next to be handed to the engine; none while something is put off.
+    /// Takes out the next message to send; `None` while any is put off.
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         if self.put_off > 0 {
             return None;
@@ -90,13 +90,13 @@ impl Outbox {
         Some(waiting)
     }
 
-    /// Keeps what is being stored until it is confirmed.
+    /// Keeps a message that was sent until it is confirmed.
     pub(crate) fn sent(&mut self, stored: Stored) {
         self.held += size(&stored.publication);
         self.unconfirmed.push_back(stored);
     }
 
-    /// Takes out what the broker has confirmed.
+    /// Takes out a message that the broker has confirmed.
     pub(crate) fn confirmed(&mut self, number: u64) -> Option<Stored> {
         let (index, stored) = self.answered(number)?;
         let earlier = self.unconfirmed.iter_mut().take(index).filter(|other| other.topic == stored.topic);
@@ -104,7 +104,7 @@ impl Outbox {
         Some(stored)
     }
 
-    /// Takes out what the broker has refused.
+    /// Takes out a message that the broker has refused.
     pub(crate) fn refused(&mut self, number: u64) -> Option<Stored> {
         self.answered(number).map(|(_, stored)| stored)
     }
@@ -116,7 +116,7 @@ impl Outbox {
         Some((index, stored))
     }
 
-    /// The broker cannot take this one just now: nothing more goes out until [`resume`](Self::resume).
+    /// The broker cannot store this message now: nothing more is sent until [`resume`](Self::resume).
     pub(crate) fn put_off(&mut self, number: u64) {
         if let Some(stored) = self.unconfirmed.iter_mut().find(|stored| stored.number == Some(number)) {
             stored.is_put_off = true;
@@ -139,7 +139,7 @@ impl Outbox {
         was_held_up
     }
 
-    /// The connection is lost: what was not confirmed is to be asked for again, before all else and in its order.
+    /// The connection is lost: puts unconfirmed messages back to the front of the queue, in their order.
     pub(crate) fn take_back(&mut self) {
         let back = std::mem::take(&mut self.unconfirmed);
         self.wait_again(back);
@@ -187,14 +187,14 @@ mod tests {
         Stored { number: Some(number), ..Stored::new(topic.parse().unwrap(), Publication::from(number.to_string()), 1, None) }
     }
 
-    /// Ten messages of two topics by turns, from 0 on, that were asked for.
+    /// Ten messages, from 0 on, that were sent on two topics in turn.
     fn outbox() -> Outbox {
         let mut outbox = Outbox::new(100, 1 << 20);
         (0..10).for_each(|number| outbox.sent(stored(if number % 2 == 0 { "even" } else { "odd" }, number)));
         outbox
     }
 
-    /// What is handed over next: the payloads, and whether under a new number.
+    /// The payloads of the messages that are sent next, and whether under new numbers.
     fn handed_over(outbox: &mut Outbox) -> Vec<(String, bool)> {
         let next = std::iter::from_fn(|| outbox.pop()).filter_map(|waiting| match waiting {
             Waiting::Stored(stored) => Some(stored),

@@ -1,4 +1,4 @@
-//! Who is in a topic, as programs say it and are told: the handles.
+//! The handles of presence.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -13,17 +13,17 @@ use crate::error::{PublishError, SubscribeError};
 use crate::room::Room;
 use crate::topic::Topic;
 
-/// Somebody who came into a topic, or went.
+/// A name that entered or left a topic, on this machine or another.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PresenceChange {
-    /// Is there now: on this machine or another.
+    /// This name is in the topic now.
     Entered(String),
-    /// Is there no longer: has left, or the process that announced it has not been heard of for a period.
+    /// This name is no longer in the topic: it has left, or its process has not renewed it and it has expired.
     Left(String),
 }
 
-/// A name that is in a topic for as long as this is kept: dropping it, or [`leave`](Self::leave), takes the name back.
+/// A name in a topic. It leaves when this is dropped.
 #[must_use = "the name leaves the topic when this is dropped"]
 pub struct Presence {
     core: Weak<Core>,
@@ -32,10 +32,10 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Takes the name back; as dropping does.
+    /// Leaves the topic, as dropping does.
     pub fn leave(self) {}
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -58,11 +58,11 @@ impl fmt::Debug for Presence {
 
 type Call = dyn FnMut(&PresenceChange);
 
-/// Somebody who is told who comes and goes.
+/// A callback that is told which names enter and leave.
 pub(crate) struct Watcher {
-    /// None while it is being called.
+    /// `None` while it is being called.
     call: RefCell<Option<Box<Call>>>,
-    /// Who is there, as it was told.
+    /// The names that it has been told of.
     seen: RefCell<BTreeSet<String>>,
     has_ended: Cell<bool>,
 }
@@ -72,7 +72,7 @@ impl Watcher {
         Rc::new(Self { call: RefCell::new(Some(call)), seen: RefCell::default(), has_ended: Cell::new(false) })
     }
 
-    /// Reports what has changed since the last call; of names that are missing only if `is_complete`.
+    /// Reports what has changed since the last call. Missing names are reported only if `is_complete`.
     pub(crate) fn show(&self, names: &BTreeSet<String>, is_complete: bool) {
         let before = self.seen.take();
         let now = if is_complete { names.clone() } else { names | &before };
@@ -84,7 +84,7 @@ impl Watcher {
     }
 
     fn tell(&self, change: &PresenceChange) {
-        // Taken out, since it may do anything, and end itself.
+        // Taken out because it may do anything, even end itself.
         let Some(mut call) = self.call.take() else { return };
         if let Err(panic) = catch(|| call(change)) {
             report_error("hub presence", format_args!("a watcher of names {panic}"));
@@ -97,7 +97,7 @@ impl Watcher {
     }
 }
 
-/// Somebody's watch over a topic; made by [`Hub::watch`](crate::Hub::watch). Dropping it changes nothing.
+/// A watch over a topic, made by [`Hub::watch`](crate::Hub::watch). Dropping it does not end the watch.
 pub struct PresenceWatch {
     core: Weak<Core>,
     room: Weak<Room>,
@@ -105,7 +105,7 @@ pub struct PresenceWatch {
 }
 
 impl PresenceWatch {
-    /// Ends it: nothing more is told.
+    /// Ends the watch: the watcher is not called again.
     pub fn stop(&self) {
         if let (Some(core), Some(room), Some(watcher)) = (self.core.upgrade(), self.room.upgrade(), self.watcher.upgrade()) {
             watcher.has_ended.set(true);
@@ -144,7 +144,7 @@ impl Core {
         }
     }
 
-    /// The names in a topic, in order.
+    /// Fires with the names in a topic, sorted.
     pub(crate) fn present(&self, topic: &Topic) -> Deferred<Vec<String>> {
         if self.is_closed() {
             return defer::fail(PublishError::Closed);
@@ -152,7 +152,7 @@ impl Core {
         if !self.is_up() {
             return defer::fail(PublishError::Disconnected);
         }
-        // What this hub has not announced yet is known here all the same.
+        // Includes names that this hub has not announced yet.
         let own = self.known_room(topic).map(|room| room.own_names()).unwrap_or_default();
         self.names(topic).add_callback(|mut names| {
             names.extend(own);

@@ -6,12 +6,12 @@
 //!
 //! | in the hub | in Redis |
 //! |---|---|
-//! | a topic | a channel of that name; if the topic keeps its messages, a stream with that key |
+//! | a topic | a channel of that name; a stored topic: a stream with that key |
 //! | a pattern | a glob that matches at least as much; each message is checked against the pattern |
-//! | a message that is kept | an entry with the field `payload`, one for each header, and `Nats-Msg-Id`, which identifies repeated messages |
+//! | a stored message | an entry with the field `payload`, one for each header, and `Nats-Msg-Id`, which identifies repeated messages |
 //! | the names that a process has in a topic | a key that expires, and the process's name in a sorted set |
 //!
-//! With ACLs, the user needs the commands HELLO, PING, TIME, (P|S)(UN)SUBSCRIBE and (S)PUBLISH; for kept messages and presence also XADD,
+//! With ACLs, the user needs the commands HELLO, PING, TIME, (P|S)(UN)SUBSCRIBE and (S)PUBLISH; for stored topics and presence also XADD,
 //! XRANGE, XREVRANGE, XINFO, CLIENT TRACKING, SET, MGET, DEL, ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE and PEXPIRE.
 
 mod address;

@@ -1,4 +1,4 @@
-//! The names in a topic: this hub's are announced to the broker, and all are looked for there.
+//! The names in a topic: a hub announces its own to the broker, and looks up those of all hubs there.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,48 +16,48 @@ use crate::presence::Watcher;
 use crate::subscriber::{Subscriber, Subscription};
 use crate::topic::{Pattern, Topic};
 
-/// How many bytes of names one process may announce for a topic.
+/// The limit of names that one process may announce for a topic, in bytes.
 const MAX_NAMES: usize = 256 << 10;
 
-/// How long changes of a topic are gathered before they are announced.
+/// How long changes are collected before they are announced.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// How long after a reconnection a missing name may still be on its way back: twice the longest wait between attempts to connect.
+/// How long after a reconnect the names of other processes may still be missing: twice the longest delay between attempts to connect.
 const RETURN: Duration = Duration::from_secs(4);
 
-/// The rooms in which this hub announces or watches names.
+/// The rooms that this hub has names in, or watches.
 #[derive(Default)]
 pub(crate) struct Rooms {
     by_topic: RefCell<BTreeMap<Topic, Rc<Room>>>,
-    /// Whether the connection was lost since the broker was last there.
+    /// Whether the connection has been lost.
     were_cut_off: Cell<bool>,
-    /// Until this time other processes may not have announced their names again, so a missing name is not reported as left.
+    /// The time until which missing names are not reported as left, because other processes may not have announced them again.
     returning_until: Cell<Duration>,
 }
 
-/// One topic, as a place in which names are.
+/// The presence of one topic.
 pub(crate) struct Room {
     topic: Topic,
-    /// This hub's, and how often each has entered.
+    /// This hub's names, and how often each has entered.
     own: RefCell<BTreeMap<String, usize>>,
-    /// How many bytes they take when they are announced.
+    /// The bytes that they take when they are announced.
     own_bytes: Cell<usize>,
-    /// Whether there is something at the broker to take back.
+    /// Whether the broker may have an announcement of this hub.
     is_announced: Cell<bool>,
-    /// Whether the others are to be told of the next announcement: not of one that only keeps the names from expiring.
+    /// Whether the other hubs must be notified of the next announcement, which is not necessary if it only renews the names.
     is_news: Cell<bool>,
-    /// For the next announcement, which is due at the latest then.
+    /// The time of the next announcement.
     announcing: RefCell<Option<DelayedCall>>,
     announcement: Asked,
     watchers: RefCell<Vec<Rc<Watcher>>>,
-    /// Tells of changes, while there are watchers.
+    /// Notifications of changes, while there are watchers.
     notices: RefCell<Option<Subscription>>,
-    /// For the next look, which is due at the latest then.
+    /// The time of the next look-up.
     looking: RefCell<Option<DelayedCall>>,
     look: Asked,
 }
 
-/// What is asked of the broker, once at a time: however slow it is, no more than one of each waits there.
+/// Allows one request to the broker at a time, so that requests do not pile up at a slow broker.
 #[derive(Default)]
 struct Asked {
     is_waiting: Cell<bool>,
@@ -65,14 +65,14 @@ struct Asked {
 }
 
 impl Asked {
-    /// Says whether to ask. If not, it is to be asked again once the answer is there.
+    /// Returns whether to send the request. If not, [`end`](Self::end) will say to send it again.
     fn begin(&self) -> bool {
         let is_waiting = self.is_waiting.replace(true);
         self.again.set(is_waiting);
         !is_waiting
     }
 
-    /// The answer is there: says whether to ask again.
+    /// The answer has arrived: returns whether to send the request again.
     fn end(&self) -> bool {
         self.is_waiting.set(false);
         self.again.take()
@@ -96,12 +96,12 @@ impl Room {
         }
     }
 
-    /// The topic by which hubs tell each other that the names have changed.
+    /// Returns the topic on which hubs notify each other of changes.
     fn notice(&self) -> Topic {
         Topic::internal(&format!("presence.{}", self.topic))
     }
 
-    /// Counts a name of this hub's once more; gives whether it was not there.
+    /// Adds a name of this hub; returns whether it is new.
     pub(crate) fn add(&self, name: &str) -> Result<bool, PublishError> {
         let mut own = self.own.borrow_mut();
         if let Some(count) = own.get_mut(name) {
@@ -117,7 +117,7 @@ impl Room {
         Ok(true)
     }
 
-    /// Counts it once less; gives whether it is not there any more.
+    /// Removes a name once; returns whether it has left, because nobody else here has entered it.
     pub(crate) fn remove(&self, name: &str) -> bool {
         let mut own = self.own.borrow_mut();
         let Some(count) = own.get_mut(name) else { return false };
@@ -146,7 +146,7 @@ impl Core {
         self.rooms.by_topic.borrow().get(topic).cloned()
     }
 
-    /// Lets go of a topic that has neither names nor watchers here.
+    /// Drops a room that has neither names nor watchers here, nor anything to announce.
     pub(crate) fn forget(&self, room: &Rc<Room>) {
         let is_used = !room.own.borrow().is_empty() || !room.watchers.borrow().is_empty();
         let is_due = room.announcing.borrow().is_some() || room.announcement.is_waiting.get() || room.is_announced.get();
@@ -155,13 +155,13 @@ impl Core {
         }
     }
 
-    /// Announces the names soon, and tells the others.
+    /// Announces the names soon, and notifies the other hubs.
     pub(crate) fn names_changed(self: &Rc<Self>, room: &Rc<Room>) {
         room.is_news.set(true);
         self.announce_after(room, GATHER);
     }
 
-    /// Announcements expire after this. With the time until the next look it is within the period.
+    /// Returns the time after which announcements expire. With the time until the next look-up it is within the period.
     fn expiry(&self) -> Duration {
         self.settings.presence_period * 2 / 3
     }
@@ -179,7 +179,7 @@ impl Core {
 
     fn announce(self: &Rc<Self>, room: &Rc<Room>) {
         if !self.is_up() {
-            // The broker's return announces all.
+            // The reconnect announces all rooms.
             return self.forget(room);
         }
         let names = room.own_names();
@@ -218,11 +218,11 @@ impl Core {
             Err(error) => {
                 room.is_news.set(room.is_news.get() || is_news);
                 if EngineError::is_passing(&error) {
-                    // The names, or older ones, may be there still, and are taken back or announced later.
+                    // The broker may still have these names or older ones. They are withdrawn or announced later.
                     room.is_announced.set(true);
                     self.announce_after(room, self.expiry() / 3);
                 } else {
-                    report_error("hub presence", format_args!("who is in {} cannot be told: {error}", room.topic));
+                    report_error("hub presence", format_args!("the names in {} cannot be announced: {error}", room.topic));
                 }
             }
         }
@@ -232,7 +232,7 @@ impl Core {
 
 /// # The names of all
 impl Core {
-    /// Asks the broker who is in a topic.
+    /// Asks the broker for the names in a topic.
     pub(crate) fn names(&self, topic: &Topic) -> Deferred<BTreeSet<String>> {
         self.engine.announced(topic).add_callback(|announced| {
             let names = announced.iter().filter_map(|(_, names)| serde_json::from_slice::<Vec<String>>(names).ok());
@@ -240,7 +240,7 @@ impl Core {
         })
     }
 
-    /// Looks who is there for a watcher, now and whenever that changes.
+    /// Adds a watcher, and looks up the names for it, now and after each change.
     pub(crate) fn look_for(self: &Rc<Self>, room: &Rc<Room>, watcher: &Rc<Watcher>) -> Result<(), SubscribeError> {
         room.watchers.borrow_mut().push(Rc::clone(watcher));
         if room.notices.borrow().is_none() {
@@ -253,7 +253,7 @@ impl Core {
         Ok(())
     }
 
-    /// A watcher has stopped: the last one ends the looking.
+    /// Removes a watcher; after the last one, the room is no longer looked up.
     pub(crate) fn unwatch(&self, room: &Rc<Room>, watcher: &Rc<Watcher>) {
         room.watchers.borrow_mut().retain(|known| !Rc::ptr_eq(known, watcher));
         if !room.watchers.borrow().is_empty() {
@@ -268,7 +268,7 @@ impl Core {
         self.forget(room);
     }
 
-    /// Looks who is there within `delay`.
+    /// Looks up the names within `delay`.
     fn look_after(self: &Rc<Self>, room: &Rc<Room>, delay: Duration) {
         let weak = Rc::downgrade(room);
         schedule(self, &room.looking, delay, move |core| {
@@ -280,7 +280,7 @@ impl Core {
     }
 
     fn look(self: &Rc<Self>, room: &Rc<Room>) {
-        // What expires without a word is seen by this.
+        // Finds names that have expired, of which there is no notification.
         self.look_after(room, self.settings.presence_period / 3);
         if !self.is_up() || !room.look.begin() {
             return;
@@ -301,7 +301,9 @@ impl Core {
                     watchers.iter().for_each(|watcher| watcher.show(&names, returning.is_zero()));
                 }
                 Err(error) if EngineError::is_loss(&error) => {}
-                Err(error) => report_error("hub presence", format_args!("who is in {} is not known: {error}", room.topic)),
+                Err(error) => {
+                    report_error("hub presence", format_args!("the names in {} cannot be looked up: {error}", room.topic))
+                }
             }
             Ok(())
         });
@@ -311,7 +313,7 @@ impl Core {
 
 /// # The connection
 impl Core {
-    /// The broker is there again, and may have lost everything.
+    /// The hub has reconnected, and the broker may have lost all announcements.
     pub(crate) fn rooms_connected(self: &Rc<Self>) {
         if self.rooms.were_cut_off.replace(false) {
             self.rooms.returning_until.set(self.reactor.now() + RETURN.min(self.settings.presence_period));
@@ -332,7 +334,7 @@ impl Core {
         self.rooms.were_cut_off.set(true);
     }
 
-    /// Takes back all names; fires when the broker has done so.
+    /// Withdraws all names; fires when the broker has done so.
     pub(crate) fn rooms_closed(&self) -> Deferred<()> {
         let rooms = self.rooms.by_topic.take();
         let mut withdrawn = defer::succeed(());
@@ -350,7 +352,7 @@ impl Core {
     }
 }
 
-/// Hears that the names of a topic have changed.
+/// Looks up the names of a room when other hubs notify of a change.
 struct Noticing {
     core: Weak<Core>,
     room: Weak<Room>,
@@ -376,7 +378,7 @@ impl Subscriber for Noticing {
     }
 }
 
-/// Has `call` made within `delay`: sooner if that was asked for before.
+/// Schedules `call` within `delay`, unless it is scheduled for an earlier time already.
 fn schedule(core: &Rc<Core>, slot: &RefCell<Option<DelayedCall>>, delay: Duration, call: impl FnOnce(&Rc<Core>) + 'static) {
     let due = core.reactor.now() + delay;
     if slot.borrow().as_ref().is_some_and(|call| call.time().is_some_and(|at| at <= due)) {
@@ -388,7 +390,7 @@ fn schedule(core: &Rc<Core>, slot: &RefCell<Option<DelayedCall>>, delay: Duratio
     }
 }
 
-/// How many bytes a name takes when it is announced.
+/// Returns the bytes that a name takes when it is announced.
 fn size(name: &str) -> usize {
     serde_json::Value::from(name).to_string().len() + 1
 }

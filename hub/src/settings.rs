@@ -1,26 +1,26 @@
-//! What a hub is told when it is opened.
+//! The settings of a hub.
 
 use std::time::Duration;
 
 use crate::topic::{Pattern, Topic};
 
-/// What becomes of what is published while the broker is not to be reached.
+/// What happens to messages that are published while the broker is unreachable.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum WhenDisconnected {
-    /// It waits, within the [bound](crate::HubConfig::queue); beyond that it is refused.
+    /// They wait in a queue, and are refused when it has reached its [limit](crate::HubConfig::queue).
     #[default]
     Queue,
-    /// It is refused, with [`PublishError::Disconnected`](crate::PublishError::Disconnected).
+    /// They are refused, with [`PublishError::Disconnected`](crate::PublishError::Disconnected).
     Refuse,
-    /// It is dropped, and [counted](crate::HubStats::dropped_disconnected).
+    /// They are dropped, and [counted](crate::HubStats::dropped_disconnected).
     Drop,
 }
 
 /// The settings of a hub that do not depend on its engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// The topics that keep their messages, and how many.
+    /// The patterns of stored topics, and how many messages each topic keeps.
     pub(crate) replay: Vec<(Pattern, u64)>,
     pub(crate) when_disconnected: WhenDisconnected,
     pub(crate) queue_messages: usize,
@@ -45,7 +45,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How many of its messages a topic keeps; none if it keeps none.
+    /// Returns how many messages a topic keeps; `None` if it is not stored.
     pub(crate) fn keep(&self, topic: &Topic) -> Option<u64> {
         self.replay.iter().find(|(pattern, _)| pattern.matches(topic)).map(|(_, keep)| *keep)
     }

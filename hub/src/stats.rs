@@ -1,35 +1,35 @@
-//! What a hub has done.
+//! Counters.
 
 use std::cell::Cell;
 
-/// What a [`Hub`](crate::Hub) has done since it was opened; each number only grows.
+/// Counters of what a [`Hub`](crate::Hub) has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct HubStats {
-    /// Messages that were handed to the broker, those that were stored included.
+    /// Messages sent to the broker, including stored ones.
     pub published: u64,
-    /// Messages that were given to subscribers: one for each subscriber.
+    /// Messages delivered to subscribers, counted once for each subscriber.
     pub delivered: u64,
-    /// Messages that were dropped for a subscriber who did not take them, or for a worker of a `local:` hub that did not.
+    /// Messages dropped for a slow member, or for a slow worker of a `local:` hub.
     pub dropped_slow: u64,
-    /// Connections that were ended because they did not take their messages.
+    /// Connections ended because they did not read their messages.
     pub disconnected_slow: u64,
-    /// Publications that were dropped since the broker was not to be reached.
+    /// Messages dropped, instead of published, because the broker was unreachable.
     pub dropped_disconnected: u64,
-    /// Publications that were refused: by the queue's bound, while disconnected, or by the broker.
+    /// Messages refused because of an error, such as a full queue, or refused by the broker.
     pub refused: u64,
-    /// Publications that had been handed to the broker when the connection was lost, so that nobody knows whether they arrived, and those
-    /// on topics of a node of a Redis cluster that was away. Those that are stored are sent again, and not counted.
+    /// Messages that had been sent to the broker when the connection was lost and may not have arrived, including those on
+    /// topics of an unreachable node of a Redis cluster. Stored messages are sent again, and not counted.
     pub unconfirmed: u64,
-    /// Stored messages that came twice and were left out.
+    /// Duplicates of stored messages that were left out.
     pub duplicates: u64,
-    /// Gaps that subscribers were told of, by the hub as a whole: one for each subscription at the broker.
+    /// Gaps reported to subscribers, counted once for each subscription at the broker.
     pub gaps: u64,
     /// How often the connection to the broker was lost or could not be made.
     pub connections_lost: u64,
 }
 
-/// A number that grows.
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(Cell<u64>);
 
@@ -39,7 +39,7 @@ impl Counter {
     }
 }
 
-/// The numbers of [`HubStats`].
+/// The counters behind [`HubStats`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) published: Counter,

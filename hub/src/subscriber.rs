@@ -1,4 +1,4 @@
-//! Who gets the messages of a topic.
+//! Subscribers and subscriptions.
 
 use std::fmt;
 use std::rc::Weak;
@@ -9,23 +9,23 @@ use crate::core::Core;
 use crate::engine::InterestId;
 use crate::message::{Gap, Message};
 
-/// Gets the messages of a subscription; a closure `FnMut(&Message) -> Result` is one that is not told of gaps.
+/// Receives the messages of a subscription. A closure `FnMut(&Message) -> Result` is a subscriber that ignores gaps.
 ///
-/// Both callbacks come from the loop, never from inside a method of the hub, and may use the hub freely. What they return as an error, and a
-/// panic, is reported ([`report_error`](torsade_reactor::report_error)); the subscription goes on.
+/// Both methods are called from the loop, never from inside a method of the hub, and may use the hub freely. Errors and panics are
+/// reported ([`report_error`](torsade_reactor::report_error)); the subscription continues.
 pub trait Subscriber {
-    /// A message came.
+    /// Called for each message.
     ///
     /// # Errors
     /// Any error is reported.
     fn message_received(&mut self, message: &Message) -> Result;
 
-    /// Messages are missing between the last one and the next. By default it is logged.
+    /// Called when messages may be missing between the last one and the next. The default logs it.
     ///
     /// # Errors
     /// Any error is reported.
     fn messages_missed(&mut self, gap: &Gap) -> Result {
-        log::info!("a subscriber that is not interested in gaps has one: {gap}");
+        log::info!("a subscriber that ignores gaps has one: {gap}");
         Ok(())
     }
 }
@@ -36,7 +36,7 @@ impl<F: FnMut(&Message) -> Result> Subscriber for F {
     }
 }
 
-/// A subscriber's or a member's place in a topic; a cheap handle. Dropping it changes nothing.
+/// The subscription of a subscriber or a member; a cheap handle. Dropping it does not end the subscription.
 #[derive(Clone)]
 pub struct Subscription {
     core: Weak<Core>,
@@ -50,7 +50,7 @@ impl Subscription {
         Self { core, id, key, number }
     }
 
-    /// Ends it: nothing more is delivered, what waits for a member is dropped. Nothing if it has ended.
+    /// Ends the subscription: nothing more is delivered, and the queue of a member is dropped. Has no effect if it has ended.
     pub fn unsubscribe(&self) {
         if let Some(core) = self.core.upgrade() {
             core.unsubscribe(self.id, self.key, self.number);

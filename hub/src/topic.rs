@@ -1,4 +1,4 @@
-//! What messages are published on, and what subscribers ask for.
+//! Topics and patterns.
 
 use std::borrow::Borrow;
 use std::error::Error;
@@ -6,28 +6,28 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// How many bytes a topic or a pattern may have.
+/// The maximum length of a topic or a pattern, in bytes.
 const MAX_LENGTH: usize = 200;
 
-/// A name that messages are published on: words with dots between them, such as `room.lobby`; a cheap handle.
+/// A name that messages are published on: words separated by dots, such as `room.lobby`; a cheap handle.
 ///
-/// A word is of one or more printable ASCII characters, without spaces, `*` and `>`. A topic has at most 200 bytes, and does not
-/// begin with `$` or `_`, which are the broker's and the hub's own.
+/// A word consists of one or more printable ASCII characters, except space, `*` and `>`. A topic has at most 200 bytes, and does not
+/// begin with `$` or `_`, which are reserved for the broker and the hub.
 ///
 /// # Examples
 /// ```
 /// use torsade::hub::Topic;
 ///
 /// assert!("room.lobby".parse::<Topic>().is_ok());
-/// assert_eq!("room..lobby".parse::<Topic>().unwrap_err().to_string(), "\"room..lobby\" is no topic: a word of it is empty");
+/// assert_eq!("room..lobby".parse::<Topic>().unwrap_err().to_string(), "\"room..lobby\" is not a topic: a word is empty");
 /// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Topic(Arc<str>);
 
-/// The topics that a subscriber wants: one of them, or all that look alike.
+/// The topics that a subscriber wants: one topic, or all that match wildcards.
 ///
-/// It is written as a topic in which the word `*` stands for any one word, and `>`, as the last, for one or more: `room.*`,
-/// `room.>`. These are NATS's. The hub's own topics match none.
+/// In a pattern, the word `*` matches any one word, and `>`, as the last word, matches one or more: `room.*`, `room.>`. This is the syntax
+/// of NATS. Wildcards never match the hub's own topics.
 ///
 /// # Examples
 /// ```
@@ -43,43 +43,43 @@ pub struct Topic(Arc<str>);
 pub struct Pattern(Arc<str>);
 
 impl Topic {
-    /// Its text.
+    /// Returns its text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A topic of the hub's own, which no pattern of a program's matches: `_` and this.
+    /// Makes the hub's own topic `_text`, which no pattern of a program matches.
     pub(crate) fn internal(text: &str) -> Self {
         Self(format!("_{text}").into())
     }
 
-    /// Whether it is the hub's own.
+    /// Returns whether it is one of the hub's own topics.
     pub(crate) fn is_internal(&self) -> bool {
         Self::is_internal_name(&self.0)
     }
 
-    /// Whether this text would be the hub's own topic.
+    /// Returns whether `text` names one of the hub's own topics.
     pub(crate) fn is_internal_name(text: &str) -> bool {
         text.starts_with('_')
     }
 }
 
 impl Pattern {
-    /// Its text.
+    /// Returns its text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The one topic that it is, if it has no wildcard.
+    /// Returns the topic, if the pattern has no wildcard.
     #[must_use]
     pub fn topic(&self) -> Option<Topic> {
         let is_wild = self.0.split('.').any(|word| matches!(word, "*" | ">"));
         (!is_wild).then(|| Topic(Arc::clone(&self.0)))
     }
 
-    /// Whether it asks for `topic`.
+    /// Returns whether `topic` matches.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         if self.0 == topic.0 {
@@ -132,19 +132,19 @@ fn check(text: &str, wild: bool) -> Result<(), &'static str> {
         return Err("it has more than 200 bytes");
     }
     if text.starts_with(['$', '_']) {
-        return Err("a first character of $ or _ is kept for the broker and the hub");
+        return Err("topics that begin with $ or _ are reserved for the broker and the hub");
     }
     let mut words = text.split('.').peekable();
     while let Some(word) = words.next() {
         match word {
-            "" => return Err("a word of it is empty"),
+            "" => return Err("a word is empty"),
             "*" if wild => {}
             ">" if wild && words.peek().is_none() => {}
-            ">" if wild => return Err("> stands for all words from there on, so it has to be the last"),
+            ">" if wild => return Err("> stands for all words from there on, so it must be the last"),
             _ if word.contains(['*', '>']) && wild => return Err("* and > stand for whole words, not for parts of one"),
-            _ if word.contains(['*', '>']) => return Err("* and > are for those who subscribe"),
+            _ if word.contains(['*', '>']) => return Err("* and > are allowed in patterns only"),
             _ if !word.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                return Err("only printable ASCII without spaces may be in it");
+                return Err("it may contain only printable ASCII without spaces");
             }
             _ => {}
         }
@@ -152,7 +152,7 @@ fn check(text: &str, wild: bool) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Text that is no [`Topic`] or no [`Pattern`], and why.
+/// Why a text is not a [`Topic`] or a [`Pattern`].
 #[derive(Clone, Eq, PartialEq)]
 pub struct TopicError {
     text: String,
@@ -162,7 +162,7 @@ pub struct TopicError {
 
 impl fmt::Display for TopicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no {}: {}", self.text, self.what, self.problem)
+        write!(f, "{:?} is not a {}: {}", self.text, self.what, self.problem)
     }
 }
 
@@ -182,7 +182,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// So that topics are looked up by text.
+/// Allows topics to be looked up by text.
 impl Borrow<str> for Topic {
     fn borrow(&self) -> &str {
         &self.0

@@ -359,10 +359,10 @@ fn a_refused_publication_is_counted_and_logged_once_for_each_of_a_bounded_number
     };
     let warnings = logged::logged(log::Level::Warn, refuse);
     assert_eq!((hub.stats().refused, warnings.len()), (1000, 100));
-    assert!(warnings[0].1.contains("topic.0: no right") && warnings[0].1.contains("If a right is missing"), "{warnings:?}");
+    assert!(warnings[0].1.contains("topic.0: no right") && warnings[0].1.contains("If a permission is missing"), "{warnings:?}");
     puppet.upstream().disconnected(EngineError::Lost("as told".to_owned()), 0);
     puppet.upstream().connected();
-    assert_eq!(logged::logged(log::Level::Warn, refuse).len(), 100, "the rights may be others after the next login");
+    assert_eq!(logged::logged(log::Level::Warn, refuse).len(), 100, "the permissions may have changed by the next login");
 }
 
 #[test]

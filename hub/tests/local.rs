@@ -324,7 +324,7 @@ fn a_member_that_does_not_read_is_disconnected_if_that_is_asked_for() {
     let (_, hub, ends) = slow_member(Overflow::Disconnect);
     assert_eq!(hub.stats().disconnected_slow, 1);
     assert_eq!(ends.len(), 1, "it is ended at once");
-    assert!(ends[0].contains("messages of a hub"), "{ends:?}");
+    assert!(ends[0].contains("queue of hub messages"), "{ends:?}");
 }
 
 #[test]
@@ -441,7 +441,7 @@ fn an_id_of_a_process_that_has_ended_begins_with_what_is_kept_and_is_told() {
     let seen = Seen::default();
     hub.subscribe_from("log.a", Start::After("0-500".parse().unwrap()), Notes(Rc::clone(&seen))).unwrap();
     simulation.run_for(seconds(1)).unwrap();
-    assert_eq!(*seen.borrow(), ["(messages after 0-500 are not kept any more)", "one"]);
+    assert_eq!(*seen.borrow(), ["(messages after 0-500 are no longer stored)", "one"]);
 }
 
 #[test]

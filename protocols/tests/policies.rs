@@ -50,7 +50,6 @@ struct Plain;
 
 impl ProtocolWrapper for Plain {}
 
-/// All policies around `protocol`.
 fn nested(protocol: &Noting) -> impl Factory + 'static {
     let protocol = protocol.clone();
     let wrapped = WrappingFactory::new(move |_| protocol.clone(), |_: &_| Plain);
@@ -122,7 +121,6 @@ fn a_wrapper_sees_a_close_from_either_side() {
     assert!(above.is_closing() && !above.is_reading());
 }
 
-/// Adds one to every byte that comes in.
 struct PlusOne;
 
 impl ProtocolWrapper for PlusOne {

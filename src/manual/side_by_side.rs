@@ -59,6 +59,7 @@ pair! {
     /// - `haproxy:` in an endpoint string works as in Twisted; as a value it is `ServerEndpoint::proxied`.
     /// - The protocol is built when the header has arrived, so `build_protocol` already gets the client's address. The header may come in
     ///   pieces.
+    /// - An `Address` prints IPv6 in brackets, `[2001:db8::1]:80`; `"%s:%d" % (peer.host, peer.port)` does not.
     behind_proxy
 }
 

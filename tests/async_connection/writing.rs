@@ -214,7 +214,6 @@ fn a_writer_that_never_waits_and_a_reader_do_not_starve_each_other() {
         let (mut reading, mut writing) = futures_lite::io::split(reactor.connect_async(PORT).await?);
         let mut heard = Vec::new();
         let mut left = &sent[..];
-        // Polls each in turn.
         std::future::poll_fn(|context| {
             use futures_lite::{AsyncRead, AsyncWrite};
             use std::pin::Pin;

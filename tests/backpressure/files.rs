@@ -17,7 +17,6 @@ use torsade::{Delivery, FileSender, FileSenderError};
 /// More than the buffers of two sockets hold.
 const LARGE: usize = 24 << 20;
 
-/// How a file is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     /// As a `File`: by the system where it can.

@@ -15,13 +15,10 @@ const SIZE: usize = 100_000;
 /// How one side of the relay ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum How {
-    /// The peer ends its stream.
     Fin,
-    /// The peer resets the connection.
     Reset,
     /// The relay closes gracefully, once it has forwarded everything.
     LoseConnection,
-    /// The relay aborts.
     Abort,
 }
 
@@ -30,11 +27,9 @@ type Pair = Rc<RefCell<[Option<Transport>; 2]>>;
 
 type Connect = Box<dyn FnOnce(&Reactor, Side)>;
 
-/// One side of the relay.
 struct Side {
     pair: Pair,
     number: usize,
-    /// Connects the other side.
     connect: Option<Connect>,
     course: Course,
     received: usize,

@@ -238,7 +238,6 @@ fn who_reads_slowly_pays_its_own_bound_and_nobody_elses() {
     assert!(room.borrow()[1..].iter().all(Transport::is_connected));
 }
 
-/// Counts the bytes that pass.
 struct Counted(Rc<Cell<usize>>);
 
 impl ProtocolWrapper for Counted {

@@ -130,7 +130,6 @@ fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_
     assert_eq!(server.delayed_calls(), 0, "{:?}", server.leftovers());
 }
 
-/// Says goodbye to each peer.
 struct Goodbye;
 
 impl Protocol for Goodbye {

@@ -19,7 +19,6 @@ use torsade::{
     TaskGroup, TlsConfig, TlsInfo,
 };
 
-/// The names of the methods that were called.
 pub type Called = Rc<RefCell<BTreeSet<&'static str>>>;
 
 struct Noting {

@@ -110,7 +110,6 @@ fn tls_config() -> TlsConfig {
     TlsConfig::new(())
 }
 
-/// A producer that writes nothing.
 struct Idle;
 
 impl Producer for Idle {

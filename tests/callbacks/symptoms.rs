@@ -1,6 +1,7 @@
 //! The symptoms of ported Twisted programs, and that the line the manual's porting page gives for each one cures it.
 
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -208,5 +209,98 @@ fn the_time_of_a_reactor_is_no_time_of_day() -> Result {
     let (before, simulation) = (reactor.now(), Simulation::new(1));
     assert_eq!(simulation.host("10.0.0.1").now(), Duration::ZERO);
     assert!(reactor.now() >= before);
+    Ok(())
+}
+
+type Room<M> = Rc<RefCell<Vec<M>>>;
+
+/// Speaks to a room of protocols, which it is in itself.
+struct AmongProtocols {
+    transport: Transport,
+    room: Room<Rc<RefCell<Self>>>,
+}
+
+impl Protocol for AmongProtocols {
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.room.borrow().iter().for_each(|member| member.borrow().transport.write(data));
+        Ok(())
+    }
+}
+
+/// Speaks to a room of transports.
+struct AmongTransports(Room<Transport>);
+
+impl Protocol for AmongTransports {
+    fn data_received(&mut self, _: &Transport, data: &[u8]) -> Result {
+        self.0.borrow().iter().for_each(|member| member.write(data));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_room_of_protocols_meets_the_one_that_speaks_and_a_room_of_transports_does_not() -> Result {
+    let transport = StringTransport::new();
+    let room = Room::default();
+    let member = Rc::new(RefCell::new(AmongProtocols { transport: Transport::clone(&transport), room: Rc::clone(&room) }));
+    room.borrow_mut().push(Rc::clone(&member));
+    let spoken = catch_unwind(AssertUnwindSafe(|| Rc::clone(&member).data_received(&transport, b"hello")));
+    let panic = spoken.expect_err("the one that speaks is borrowed");
+    let panic = panic.downcast_ref::<String>().expect("it has a text");
+    assert!(panic.contains("already mutably borrowed"), "{panic}");
+    room.take();
+
+    let room = Room::default();
+    room.borrow_mut().push(Transport::clone(&transport));
+    AmongTransports(room).data_received(&transport, b"hello")?;
+    assert_eq!(transport.value(), b"hello");
+    Ok(())
+}
+
+/// Knows another one, and lets go of it at its end if it is to.
+struct Knows {
+    other: Rc<RefCell<Option<Rc<RefCell<Self>>>>>,
+    lets_go: bool,
+}
+
+impl Protocol for Knows {
+    fn data_received(&mut self, _: &Transport, _: &[u8]) -> Result {
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &Transport, _: &Reason) -> Result {
+        if self.lets_go {
+            self.other.take();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn two_protocols_that_hold_each_other_are_freed_if_one_lets_go() -> Result {
+    for lets_go in [false, true] {
+        let simulation = Simulation::new(1);
+        let [one, other] = [0, 1].map(|_| Rc::new(RefCell::new(Knows { other: Rc::default(), lets_go })));
+        one.borrow().other.replace(Some(Rc::clone(&other)));
+        other.borrow().other.replace(Some(Rc::clone(&one)));
+        let kept = [&one, &other].map(Rc::downgrade);
+        let mut waiting = vec![one, other];
+        let port = simulation.host("10.0.0.2").listen("10.0.0.2:7", move |_peer| waiting.pop())?;
+        for _ in 0..2 {
+            simulation.host("10.0.0.1").connect("10.0.0.2:7", |_peer| HasNothingToSay)?;
+        }
+        simulation.run_for(AN_HOUR)?;
+        port.stop_listening();
+        simulation.run_for(AN_HOUR)?;
+        assert_eq!(kept.map(|protocol| protocol.upgrade().is_none()), [lets_go; 2]);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_ipv6_address_is_printed_in_brackets_and_its_host_without_them() -> Result {
+    let peer = Address::Tcp("[2001:db8::1]:80".parse()?);
+    assert_eq!(peer.to_string(), "[2001:db8::1]:80");
+    let Address::Tcp(peer) = peer else { return Err("it is one of TCP".into()) };
+    assert_eq!(format!("{}:{}", peer.ip(), peer.port()), "2001:db8::1:80");
     Ok(())
 }

@@ -54,7 +54,6 @@ impl Fate {
     }
 }
 
-/// What the factory was told.
 #[derive(Debug)]
 enum Told {
     Connected(Address),

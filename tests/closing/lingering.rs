@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::*;
 use torsade::policies::LimitConnectionsByPeer;
@@ -103,6 +103,28 @@ fn a_close_is_told_soon_after_the_peer_has_everything_although_it_keeps_its_side
     assert_eq!(world.sockets_of_server().len(), 1, "the peer may still say something, which is not to be answered by a reset");
     world.run_for(2);
     assert!(world.sockets_of_server().is_empty(), "nor is it waited for for ever");
+}
+
+/// With each arrival the system says that there is room to write, as it does when the peer has acknowledged our end.
+#[test]
+fn a_peer_that_goes_on_sending_does_not_put_off_the_end_of_the_close() {
+    let close = |event: &Event, transport: &Transport| {
+        if matches!(event, Event::Made) {
+            transport.lose_connection();
+        }
+        Ok(())
+    };
+    let (events, has_ended) = converse(close, |mut peer| {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(10) {
+            if peer.write_all(&[b'x'; 10_000]).is_err() {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(has_ended, "it was sent to for 10 s, and the protocol was not told");
+    assert!(events.reason().is_clean(), "{:?}", events.reason());
 }
 
 #[test]

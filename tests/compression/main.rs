@@ -223,7 +223,6 @@ fn turn_until(reactor: &Reactor, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Reads what has arrived.
 fn received(peer: &mut TcpStream, to: &mut Vec<u8>) {
     peer.set_nonblocking(true).unwrap();
     match peer.read_to_end(to) {

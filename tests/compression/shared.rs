@@ -91,7 +91,7 @@ fn a_room_of_every_format_compresses_a_message_once_for_each_way_and_all_read_it
     let formats: Vec<Format> = formats().collect();
     let members: Vec<Compression> = formats.iter().cycle().take(60).map(|format| Compression::from(*format)).collect();
     let room = Room::new(&members, usize::MAX);
-    // Deflate, raw deflate and gzip share one.
+    // Deflate, raw deflate and gzip share one encoding.
     let ways = formats.len() as u64 - 2;
     let mut told = Vec::new();
     for (number, length) in [1, 200, 4096, 100_000].into_iter().enumerate() {

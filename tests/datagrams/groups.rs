@@ -106,7 +106,6 @@ fn talk_to_own_group(reactor: &Reactor, interface: MulticastInterface) {
     assert_eq!(events.received(), [b"hello"]);
 }
 
-/// Stops the reactor when something arrives.
 fn stopping(events: &Events) -> Probe {
     Probe::new(events, |event, transport| {
         if let Event::Received(..) = event {

@@ -177,7 +177,6 @@ fn python_with_twisted() -> Option<std::ffi::OsString> {
     None
 }
 
-/// Killed when dropped.
 struct Server(Child);
 
 impl Drop for Server {

@@ -27,7 +27,6 @@ impl Events {
         self.0.borrow().clone()
     }
 
-    /// The datagrams received.
     pub fn received(&self) -> Vec<Vec<u8>> {
         let data = |event| if let Event::Received(data, _) = event { Some(data) } else { None };
         self.all().into_iter().filter_map(data).collect()
@@ -51,7 +50,6 @@ impl Probe {
         Self { events: events.clone(), script: Box::new(script) }
     }
 
-    /// Only records.
     pub fn silent(events: &Events) -> Self {
         Self::new(events, |_, _| Ok(()))
     }

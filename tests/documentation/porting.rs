@@ -43,13 +43,15 @@ fn each_symptom_has_a_test_that_shows_it() {
 #[cfg(feature = "tls")]
 const CONTEXT: &str = "\
 use std::{cell::RefCell, rc::Rc, time::Duration};
-use torsade::{prelude::*, AtStop, Backoff, DeferredError, report_error, wire::Echo as Client};
+use torsade::{prelude::*, AtStop, Backoff, DatagramOptions, DeferredError, report_error, wire::Echo as Client};
 struct Server;
 impl LineProtocol for Server { fn line_received(&mut self, _: &LineTransport, _: &[u8]) -> Result { Ok(()) } }
 struct Numbers;
 impl Producer for Numbers { fn resume_producing(&mut self, _: &Transport) -> Result { Ok(()) } }
 struct Room;
-impl Room { fn leave(&mut self, _: u64) {} }
+impl Room { fn leave(&mut self, _: u64) {} fn insert(&mut self, _: u64, _: Transport) {} }
+struct Sink;
+impl DatagramProtocol for Sink { fn datagram_received(&mut self, _: &DatagramTransport, _: &[u8], _: &Address) -> Result { Ok(()) } }
 fn parse(_: &[u8]) -> Result { Ok(()) }
 fn slow() -> u32 { 0 }
 fn tell(_: &Reactor) {}
@@ -63,7 +65,7 @@ fn around(line: &str, number: usize, transport: &str) -> String {
         "async fn {transport}{number}<F: Factory + 'static, C: FnOnce() + 'static>(transport: &{transport}, reactor: &Reactor, \
          reason: &Reason, deferred: Deferred<()>, failure: Failure, firer: Firer<()>, line: &[u8], rest: Vec<u8>, backoff: &Backoff, \
          config: TlsClientConfig, handle: ReactorHandle, room: Rc<RefCell<Room>>, factory: F, call: C, command: Command, \
-         error: Failure, silence: DelayedCall, line_transport: &LineTransport, data: &[u8], length: usize) -> Result {{ {line} Ok(()) }}\n"
+         error: Failure, silence: DelayedCall, buddy: RefCell<Option<Transport>>, line_transport: &LineTransport, data: &[u8], length: usize) -> Result {{ {line} Ok(()) }}\n"
     )
 }
 

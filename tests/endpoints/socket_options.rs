@@ -25,7 +25,6 @@ fn options() -> SocketOptions {
     }
 }
 
-/// What the system reports of a socket.
 #[derive(Debug, PartialEq)]
 struct Found {
     keepalive: Option<(Duration, Duration, u32)>,

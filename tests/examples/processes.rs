@@ -354,7 +354,6 @@ fn workers_chat_passes_lines_to_all_workers_and_ends_on_sigterm() {
     assert!(matches!(server.terminate(), None | Some(0)));
 }
 
-/// The lines that an example prints.
 fn printed(name: &str) -> Vec<String> {
     let output = Command::new(example(name)).output().unwrap();
     assert!(output.status.success(), "{output:?}");

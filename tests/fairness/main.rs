@@ -210,7 +210,6 @@ fn serve() {
     serve_on();
 }
 
-/// The same without the log.
 fn serve_on() {
     let reactor = Reactor::new().unwrap();
     let port = reactor.listen_tcp("127.0.0.1:0", |_peer| Echo).unwrap();
@@ -283,7 +282,6 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
     let used = cpu_ticks(child.id()).unwrap() - before;
     assert!(used <= 10, "{used} ticks of 10 ms in one second of nothing");
     assert!(served.iter_mut().all(echo));
-    // Frees descriptors.
     served.truncate(5);
     let again = (0..200).any(|_| {
         let mut stream = connect(address);

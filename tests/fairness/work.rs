@@ -132,7 +132,6 @@ impl StringProtocol for Counted {
     }
 }
 
-/// Makes a protocol.
 type Make = Box<dyn FnMut() -> Box<dyn Protocol>>;
 
 /// Messages of no bytes or one, and the protocols that receive them.

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use torsade::prelude::*;
-use torsade::{LineTooLong, MemoryReactor};
+use torsade::testing::StringTransport;
+use torsade::{LineTooLong, MemoryReactor, StringFrameTransport};
 
 use crate::support;
 
@@ -91,6 +92,32 @@ fn no_line_follows_one_that_pauses_closes_or_fills_the_output() {
         assert_eq!(in_one_read("0\r\n1\r\n2\r\n", ask), ["0"], "{name}");
     }
     assert_eq!(in_one_read("!\r\n1\r\n2\r\n", |_| ()), ["!"], "an error");
+}
+
+/// Notes strings, and closes at the first.
+struct ClosesAtTheFirst(Notes);
+
+impl StringProtocol for ClosesAtTheFirst {
+    fn string_received(&mut self, transport: &StringFrameTransport, string: &[u8]) -> Result {
+        self.0.borrow_mut().push(string.escape_ascii().to_string());
+        transport.lose_connection();
+        Ok(())
+    }
+}
+
+/// Twisted's go on to the end of what was read.
+#[test]
+fn no_string_follows_one_that_closes() {
+    let strings = |mut protocol: Box<dyn Protocol>, wire: &[u8]| {
+        let transport = StringTransport::new();
+        protocol.data_received(&transport, wire).unwrap();
+    };
+    let notes = Notes::default();
+    let noting = || ClosesAtTheFirst(Rc::clone(&notes));
+    strings(Box::new(NetstringReceiver::new(noting())), b"1:0,1:1,");
+    strings(Box::new(Int8StringReceiver::new(noting())), b"\x010\x011");
+    strings(Box::new(Int32StringReceiver::new(noting())), b"\0\0\0\x010\0\0\0\x011");
+    assert_eq!(notes.take(), ["0", "0", "0"]);
 }
 
 #[test]

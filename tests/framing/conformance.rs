@@ -46,7 +46,6 @@ impl LineProtocol for Lines {
     }
 }
 
-/// Records each string and sends it back.
 struct Strings(Notes);
 
 impl StringProtocol for Strings {

@@ -8,7 +8,6 @@ use memcached_parser::{Command, Commands};
 use torsade::testing::StringTransportWithDisconnection;
 use torsade::{FrameDecoder, FrameError, FrameProtocol, FrameReceiver, FrameTransport, Result};
 
-/// Sends back what it was asked.
 struct Mirror {
     takes_over: bool,
 }

@@ -1,4 +1,4 @@
-"""Runs the cases of the Autobahn test suite against our WebSocket example, and counts what became of them; see `autobahn`."""
+"""Runs the cases of the Autobahn test suite against our WebSocket example, and counts the results; see `autobahn`."""
 
 import collections
 import json
@@ -12,14 +12,14 @@ from peers import check, listening
 MAX_MESSAGE = 16 << 20
 # How long the whole suite may take, in seconds.
 LIMIT = 3600
-# What the suite says of a case. "NON-STRICT" is allowed by the RFC, but for fail-fast UTF-8 (6.4) we want it strict.
+# The suite's result of a case. The RFC allows "NON-STRICT", but for fail-fast UTF-8 (6.4) we require strict behaviour.
 GOOD = {"OK", "INFORMATIONAL"}
 GROUPS = {
     "1": "framing", "2": "pings and pongs", "3": "reserved bits", "4": "opcodes", "5": "fragmentation", "6": "UTF-8",
     "7": "closing", "9": "limits and performance", "10": "messages of many frames", "12": "permessage-deflate, sizes",
     "13": "permessage-deflate, parameters",
 }
-# A folder of installed packages, found as site-packages are, with the namespaces in them.
+# A folder of installed packages, treated like site-packages, including namespace packages.
 START = "import site, sys; site.addsitedir(sys.argv.pop(1)); from autobahntestsuite.wstest import run; run()"
 
 

@@ -1,6 +1,6 @@
-"""Conversations of our examples with programs of others, each over a compressed connection; see `run`.
+"""Conversations of our examples with other programs, each over a compressed connection; see `run`.
 
-Names: stream (programs that read and write whole streams), dictionaries (the same with one that both know), partial, go, page
+Names: stream (programs that read and write whole streams), dictionaries (the same with a shared dictionary), partial, go, page
 (readers of partial flushes: see flushing.py; the last is curl's), imap (Dovecot), irc (ngIRCd), telnetlib3, tintin, websockets
 (the Python package), ws (the npm package).
 """
@@ -43,7 +43,7 @@ TEXT = b"".join(
 
 
 def service():
-    """Sends TEXT to whoever connects, and keeps what it got."""
+    """Sends TEXT to each client, and keeps what it receives."""
     got = []
 
     def serve(connection):
@@ -144,7 +144,7 @@ def node(name, format):
     return command("node", "-e", NODE % name, format)
 
 
-PROGRAMS = [  # format, program, what reads, what writes
+PROGRAMS = [  # format, program, how to read, how to write
     ("deflate", "Python zlib", *python_zlib(15)),
     ("deflate", "Node streams", node("DecompressionStream", "deflate"), node("CompressionStream", "deflate")),
     ("deflate", "pigz -z", command("pigz", "-dcz"), command("pigz", "-cz")),
@@ -172,7 +172,7 @@ TRAINED = os.path.join(os.path.dirname(__file__), "../../transports/src/compress
 
 
 def known_to(tool):
-    """What reads and writes with a dictionary's file, `tool -D`."""
+    """How to read and write with a dictionary file, `tool -D`."""
     def run(flags):
         def call(data, file):
             return command(tool, "-D", file, *flags)(data)
@@ -195,7 +195,7 @@ def without_file(read, write):
     return (lambda data, _: read(data)), (lambda data, _: write(data))
 
 
-DICTIONARY_PROGRAMS = [  # as above; these take the dictionary's file as well
+DICTIONARY_PROGRAMS = [  # as above; these also take the dictionary file
     ("deflate", "Python zlib, zdict", *without_file(*python_zlib(15, WORDS))),
     ("deflate-raw", "Python zlib, zdict", *without_file(*python_zlib(-15, WORDS))),
     ("zstd", "zstd -D", *known_to("zstd")),
@@ -205,7 +205,7 @@ DICTIONARY_PROGRAMS = [  # as above; these take the dictionary's file as well
 
 
 def both_ways(port, got, name, read, write, empty):
-    """One connection to the tunnel: what it sends is read by a program, what it gets was written by it."""
+    """One connection to the tunnel: a program reads what it sends, and writes what it receives."""
     try:
         peers_own = write(TEXT) if write else None
         wire = exchange(port, peers_own or empty)
@@ -223,7 +223,7 @@ def both_ways(port, got, name, read, write, empty):
 
 
 def stream():
-    """The far end of a tunnel before a plain service."""
+    """The far end of a tunnel, in front of a plain service."""
     target, got = service()
     for format in dict.fromkeys(format for format, *_ in PROGRAMS):
         with listening("compress_tunnel", "far", "127.0.0.1:0", f"127.0.0.1:{target}", format) as (port, _):
@@ -232,7 +232,7 @@ def stream():
 
 
 def dictionaries():
-    """The same with a dictionary that both know."""
+    """The same with a shared dictionary."""
     target, got = service()
     with tempfile.NamedTemporaryFile() as words:
         words.write(WORDS)
@@ -373,7 +373,7 @@ def irc():
                         return
                 raise AssertionError(f"{word} did not come")
 
-            read_to("366")  # the end of the names: joined
+            read_to("366")  # the end of the list of names: joined
             with example("ngircd_link", f"127.0.0.1:{port}", "ours") as (link, text):
                 read_to("JOIN")
                 for number in range(1, 101):
@@ -444,7 +444,7 @@ def tintin():
         with open(f"{directory}/f.tin", "w") as file:
             file.write(f"#session t 127.0.0.1 {port}\n#delay 1 {{#t Bob}}\n#delay 1.3 {{#t look}}\n")
             file.write("#delay 1.6 {#t hello there}\n#delay 2 {#t quit}\n")
-        process = subprocess.Popen(  # it wants a terminal
+        process = subprocess.Popen(  # it requires a terminal
             ["script", "-qfc", f"stty rows 24 cols 80; {program} -r {directory}/f.tin", f"{directory}/log"],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"})
         wait_for(lambda: "sent " in text() or process.poll() is not None, "the end of tt++'s connection")
@@ -456,7 +456,7 @@ def tintin():
         mud_row("tt++ (MCCP2)", text, "stays on to the end")
 
 
-# What is said: text in pieces, something in many fragments, and nothing; then 64 MB of zeros, which we refuse.
+# The messages: text in pieces, one in many fragments, and an empty one; then 64 MB of zeros, which our server refuses.
 WEBSOCKETS_CLIENT = """
 import asyncio, sys, websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory as Deflate
@@ -508,7 +508,7 @@ socket.on("close", (code) => { assert.equal(code, 1000); assert.equal(got, lines
 
 
 def websocket_rows(peer, *clients):
-    """Each client is a command; the note on the rows is for the first, whose bytes are counted."""
+    """Each client is a command; the note on the rows is about the first one, whose bytes are counted."""
     for at, (client, note) in enumerate(clients):
         with listening("websocket_echo", "127.0.0.1:0") as (port, text):
             done = subprocess.run(client(port), input=TEXT, capture_output=True, timeout=LIMIT)
@@ -550,7 +550,7 @@ def main():
             conversation()
         except Skip as skip:
             row(conversation.__name__, "skipped", 0, 0, str(skip))
-        except Exception as error:  # the others are still of interest
+        except Exception as error:  # the other conversations still run
             FAILED.append(conversation.__name__)
             row(conversation.__name__, "FAILED", 0, 0, f"{type(error).__name__}: {error}")
     if ROWS:

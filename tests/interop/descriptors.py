@@ -1,6 +1,6 @@
-"""Conversations of our examples with programs of others over UNIX sockets, UDP, pipes and terminals; see `run`.
+"""Conversations of our examples with other programs over UNIX sockets, UDP, pipes and terminals; see `run`.
 
-Names: unix, abstract (names that are no files), tunnels, filter (a child process), terminal, udp. The peers: socat, nc (OpenBSD's),
+Names: unix, abstract (names without files), tunnels, filter (a child process), terminal, udp. The peers: socat, nc (OpenBSD's),
 asyncio, Twisted.
 """
 
@@ -124,7 +124,7 @@ def serving(name, *arguments):
 
 @contextlib.contextmanager
 def peer(*command, ready, **options):
-    """A server of somebody else's, once it is `ready`."""
+    """A third-party server, once it is `ready`."""
     process = subprocess.Popen(command, **options)
     try:
         wait_for(lambda: ready() or process.poll() is not None, f"the start of {command[0]}")
@@ -136,21 +136,21 @@ def peer(*command, ready, **options):
 
 
 def says(*command, given=b""):
-    """What a program writes that reads this."""
+    """The output of a program with this input."""
     run = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT)
     check(run.returncode == 0, f"{command}: {run.stderr.decode(errors='replace')[-500:]}")
     return run.stdout
 
 
 def echoes(name, *command):
-    """A client gets back what it sends, over half a close."""
+    """A client gets back what it sends, also after a half-close."""
     got = says(*command, given=DATA)
     check(got == DATA, f"{name}: {len(got)} of {len(DATA)} bytes came back")
     result(name, f"{len(DATA)} bytes there and back")
 
 
 def greets(name, address):
-    """Our client, at somebody's server."""
+    """Our client with a third-party server."""
     said = says(os.path.join(examples(), "echo_client"), f"unix:{address}").decode()
     check(GREETING in said, f"{name}: {said}")
     result(name, "answers our client")
@@ -214,7 +214,7 @@ def filter(folder):
 
 
 def terminal(folder):
-    """Our client of lines in a terminal that socat makes, and in a pipe."""
+    """Our line client in a terminal from socat, and in a pipe."""
     need("socat")
     server = socket.create_server(("127.0.0.1", 0))
     address = "127.0.0.1:%d" % server.getsockname()[1]
@@ -232,7 +232,7 @@ def terminal(folder):
     check(said.strip() == b"you said hello", f"in a pipe: {said}")
     result("sh", "a pipe into stdin_client")
     escaped = f"{program} {address}".replace(":", "\\:")
-    # Ctrl-D is the end of what is typed.
+    # Ctrl-D ends the typed input.
     said = says("socat", "-t", str(LIMIT), "-", f"EXEC:{escaped},pty,setsid,ctty,echo=0", given=b"hello\n\x04")
     check(b"you said hello" in said, f"in a terminal: {said}")
     result("socat EXEC,pty", "stdin_client in a terminal")
@@ -278,7 +278,7 @@ def main():
                 conversation(folder)
             except Skip as skip:
                 result(conversation.__name__, f"skipped: {skip}")
-            except Exception as error:  # the others are still of interest
+            except Exception as error:  # the other conversations still run
                 failed = True
                 result(conversation.__name__, f"FAILED: {type(error).__name__}: {error}")
     for name, what in RESULTS:

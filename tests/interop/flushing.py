@@ -1,7 +1,7 @@
-"""What others make of a partial flush of ours: each line is sent when the one before it has come out at the far end.
+"""How other programs read our partial flushes: each line is sent when the previous one has come out at the far end.
 
-A tunnel's end compresses what we write to it, and this script passes its bytes on. So each peer is fed with what has left so far,
-as it would be by the connection itself.
+A tunnel's end compresses what we write to it, and this script passes its bytes on, so that each peer receives them as it would from
+the connection itself.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ func main() {
 
 @contextlib.contextmanager
 def partial_leg(format):
-    """Both ends of a tunnel's far side: what is written to the first comes out of the second compressed, and the other way."""
+    """Both ends of a tunnel's far side: what is written to the first comes out of the second compressed, and vice versa."""
     with socket.create_server(("127.0.0.1", 0)) as service:
         target = service.getsockname()[1]
         with listening("compress_tunnel", "far", "127.0.0.1:0", f"127.0.0.1:{target}", format) as (port, _):
@@ -80,7 +80,7 @@ def partial_leg(format):
 
 
 class Partial:
-    """The bytes that a tunnel sends for a line, as soon as they are enough for zlib."""
+    """The bytes that a tunnel sends for a line, as soon as zlib can decode it from them."""
 
     def __init__(self, plain, leg, bits=15):
         self.plain, self.leg = plain, leg
@@ -100,7 +100,7 @@ class Partial:
 
 
 class Sync:
-    """The same of Python's zlib, in the sync form."""
+    """The same from Python's zlib, with a sync flush."""
 
     def __init__(self):
         self.encoder = zlib.compressobj()
@@ -110,7 +110,7 @@ class Sync:
 
 
 def comes(file, length, patience=LIMIT):
-    """Up to so many bytes, as they come."""
+    """Up to this many bytes, as they arrive."""
     got = b""
     while len(got) < length and select.select([file], [], [], patience)[0]:
         data = file.read1(length - len(got))
@@ -184,7 +184,7 @@ def go(row):
         pieces = [flush(line) for line in LINES]
         for piece in pieces:
             write(piece)
-        # The one place where nothing is to come, for which there is nothing to wait but time.
+        # Nothing may arrive here, so this is the one place where the test has to wait for a time.
         check(not comes(output, 1, 0.5), "Go gave something out at a partial flush: the manual says that it does not")
         plain.shutdown(socket.SHUT_WR)
         while data := leg.recv(65536):
@@ -225,7 +225,7 @@ def curl(row):
 
 
 def pump(leg, peer):
-    """Passes on what comes, in both directions, in the background; counts what it has given to the peer."""
+    """Forwards in both directions, in the background; returns the lengths of what it has sent to the peer."""
     given = []
 
     def pass_on(source, sink):
@@ -241,7 +241,7 @@ def pump(leg, peer):
 
 
 def ask(peer, questions):
-    """Waits for each answer before the next question; says how long the questions were."""
+    """Waits for each answer before the next question; returns the length of the questions."""
     lines = peer.makefile("rb", buffering=0)
     for question, answer in questions:
         peer.sendall(question)
@@ -253,7 +253,7 @@ def ask(peer, questions):
 
 
 def dovecot(row, port):
-    """An IMAP client whose commands, once it compresses, leave in partial flushes."""
+    """An IMAP client that sends its commands with partial flushes once compressed."""
     with socket.create_connection(("127.0.0.1", port), LIMIT) as server, partial_leg("deflate-raw") as (plain, leg):
         ask(server, [(b"", b"* OK"), (b"a login anna secret\r\n", b"a OK"), (b"b compress deflate\r\n", b"b OK")])
         given = pump(leg, server)

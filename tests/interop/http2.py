@@ -1,4 +1,4 @@
-"""The example http2_server with clients that others have written; see `run`.
+"""The example http2_server with other clients; see `run`.
 
 Names: h2spec (147 cases of RFC 9113 and RFC 7541), h2load, curl.
 """
@@ -14,7 +14,7 @@ import tempfile
 from peers import LIMIT, Skip, check, chosen, example, exit_by_rows, need, row, wait_for
 
 BODY = hashlib.shake_128(b"seed").digest(3 << 20)
-# Built by `run --install`, where there is a Go toolchain.
+# Built by `run --install` if there is a Go toolchain.
 H2SPEC = "target/interop/bin/h2spec"
 
 
@@ -40,7 +40,7 @@ def run(*arguments, **more):
 
 def h2spec(server):
     row("h2spec, strict, with TLS", h2spec_of, server.ports["tls"], ["-t", "-k"], [])
-    # What is no preface is HTTP/1.1 on this port, which answers 400 and closes.
+    # Anything but the preface is HTTP/1.1 on this port, which answers 400 and closes.
     row("h2spec, strict, prior knowledge", h2spec_of, server.ports["plain"], [], ["Sends invalid connection preface"])
 
 
@@ -76,7 +76,7 @@ def h2load_of(count, *arguments):
 def curl(server):
     for scheme, options, version in (
         ("plain", ["--http2-prior-knowledge"], "HTTP/2.0"),
-        ("plain", ["--http2"], "HTTP/1.1"),  # asks by Upgrade for what RFC 9113 has no more; the answer is HTTP/1.1
+        ("plain", ["--http2"], "HTTP/1.1"),  # requests an Upgrade that RFC 9113 has removed; the answer is HTTP/1.1
         ("plain", [], "HTTP/1.1"),
         ("tls", ["--http2"], "HTTP/2.0"),
         ("tls", ["--http1.1"], "HTTP/1.1"),

@@ -1,7 +1,7 @@
-"""The example hub_lines on topics that Python publishes and hears on as well, beside real brokers; see `run`.
+"""The example hub_lines on the same topics as Python clients, with real brokers; see `run`.
 
-Names: redis (redis-py on redis-server), nats (nats-py on nats-server). Each program says something that the other hears, both live and
-kept, and each reads what the other had kept before it came.
+Names: redis (redis-py on redis-server), nats (nats-py on nats-server). Each program receives what the other publishes, live and kept,
+and each reads what the other had kept before it subscribed.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import tempfile
 from peers import LIMIT, Skip, check, chosen, example, exit_by_rows, free_port, need, row, wait_for
 
 TEXT = "naïve ☃ text"
-KEPT = 5  # messages that are there before anybody asks
+KEPT = 5  # messages kept before the subscription
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def library(name):
 
 
 class Lines:
-    """The example: what is typed is published, what it hears is shown."""
+    """The example: it publishes what is typed, and prints what it receives."""
 
     def __init__(self, process, text):
         self.process, self.text = process, text
@@ -228,7 +228,7 @@ async def nats_kept_by_python(client, hub):
 
 
 def until_heard(publish, ours, line):
-    """A subscription begins when it does: says something until it is heard."""
+    """Publishes until it is received, since there is no other sign that a subscription has begun."""
     def said_and_heard():
         publish()
         return ours.has(line)
@@ -242,7 +242,7 @@ async def until_heard_by(client, topic, ours):
         await client.flush()
         if ours.has(f"{topic} now"):
             return
-        await asyncio.sleep(0.02)  # between two looks at another process
+        await asyncio.sleep(0.02)  # between two checks of another process
     check(False, f"{topic} was not heard")
 
 

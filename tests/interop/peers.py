@@ -1,4 +1,4 @@
-"""What the conversations with programs of others share: our examples, waiting, and peers that are not installed."""
+"""What the conversations with other programs share: our examples, waiting, and peers that are not installed."""
 
 import contextlib
 import json
@@ -19,23 +19,23 @@ class Skip(Exception):
     """A peer that is not installed."""
 
 
-ROWS = []  # what became of each conversation
+ROWS = []  # the result of each conversation
 
 
 def row(name, conversation, *arguments):
-    """Prints what became of a conversation; what it returns is a note."""
+    """Prints the result of a conversation; its return value is a note."""
     try:
         outcome = ("ok", conversation(*arguments) or "")
     except Skip as skip:
         outcome = ("skipped", str(skip))
-    except Exception as error:  # the others are still of interest
+    except Exception as error:  # the other conversations still run
         outcome = ("FAILED", f"{type(error).__name__}: {error}")
     ROWS.append(outcome[0])
     print(f"{name:44} {outcome[0]:8} {outcome[1]}".rstrip(), flush=True)
 
 
 def chosen(*peers):
-    """Those that the command line names; all if it names none."""
+    """Those named on the command line, by default all."""
     return [peer for peer in peers if not sys.argv[1:] or peer.__name__ in sys.argv[1:]]
 
 
@@ -68,7 +68,7 @@ def wait_for(condition, what):
     end = time.monotonic() + LIMIT
     while not condition():
         check(time.monotonic() < end, f"{what} did not come")
-        time.sleep(0.02)  # between two looks at another process
+        time.sleep(0.02)  # between two checks of another process
 
 
 def accepts(port):
@@ -80,7 +80,7 @@ def accepts(port):
 
 @contextlib.contextmanager
 def example(name, *arguments, **options):
-    """One of our examples, its output in a file; interrupted in the end. The options are those of `Popen`."""
+    """One of our examples, with its output in a file; interrupted at the end. The options are those of `Popen`."""
     said = []
     with tempfile.TemporaryFile("w+") as output:
         command = [os.path.join(examples(), name), *arguments]

@@ -1,4 +1,4 @@
-"""The example web_server with clients that others have written; see `run`.
+"""The example web_server with other clients; see `run`.
 
 Names: curl, pipelining, wrk, h2load, python (urllib, requests, httpx), node (fetch, http2, EventSource), chromium.
 """
@@ -26,7 +26,7 @@ NOTE = {"id": 1, "text": "buy \u00e9clairs"}
 
 
 class Site:
-    """The server twice, on the same files: without TLS and with it."""
+    """Two servers with the same files: one without TLS and one with it."""
 
     def __init__(self, folder, plain, tls):
         self.folder, self.port, self.authority = folder, plain, os.path.join(folder, "ca.pem")
@@ -74,7 +74,7 @@ def curl(site):
 
 
 def ask(site, scheme, version, options, path, *more):
-    """A body, after a look at the version that was spoken."""
+    """A body, after checking the HTTP version."""
     output = site.file("output")
     url = getattr(site, scheme) + path
     said = run("curl", "-sS", "--fail", "--cacert", site.authority, *options, "-o", output, "-w", "%{http_version}", *more, url)
@@ -155,7 +155,7 @@ def pipelined(site, half_close):
     check(bodies == [TEXT[0:10], TEXT[10:20], TEXT[20:30]], answer)
 
 
-# Loads: that all is answered, not how fast
+# Load: everything is answered, however fast
 
 def wrk(site):
     for path in "/files/text.txt", "/notes?contains=none":
@@ -300,7 +300,7 @@ def node_http2(site, scheme):
 def node_event_source(site):
     add_note(site)
     need("node")
-    # A version that does not know the option has none.
+    # A version without this option has no EventSource.
     if subprocess.run(["node", "--experimental-eventsource", "-e", ""], capture_output=True).returncode:
         raise Skip("this Node has no EventSource")
     said = run("node", "--experimental-eventsource", "-e", EVENT_SOURCE, site.plain).decode()
@@ -338,7 +338,7 @@ def chromium(site):
 
 
 def chromium_of(site, scheme, protocol):
-    """A page beside the server's own, which it looks at; it tells what it has seen by a note."""
+    """A page that opens the server's own page, and reports what it has seen in a note."""
     need("chromium")
     with open(site.file("browser.html"), "w") as file:
         file.write(BROWSER)

@@ -1,6 +1,6 @@
-"""The example websocket_chat with WebSocket clients that others have written; see `run`.
+"""The example websocket_chat with other WebSocket clients; see `run`.
 
-Names: python (websockets), ws (of npm), node (its own WebSocket), chromium (the chat's page).
+Names: python (websockets), ws (from npm), node (its own WebSocket), chromium (the chat's page).
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import urllib.request
 
 from peers import LIMIT, Skip, check, chosen, exit_by_rows, listening, need, row, wait_for
 
-# websockets, of PyPI
+# websockets, from PyPI
 
 async def join(websockets, port, name):
     socket = await websockets.connect(f"ws://127.0.0.1:{port}/chat")
@@ -147,7 +147,7 @@ async def type_into(websockets, debugger, port):
                 found = await call("Runtime.evaluate", expression="document.getElementById('lines')?.textContent ?? ''")
                 if text in (lines := found["result"]["value"]):
                     return lines
-                await asyncio.sleep(0.05)  # between two looks at another process
+                await asyncio.sleep(0.05)  # between two checks of another process
 
         async def say(text):
             expression = f"line.value = {json.dumps(text)}; form.requestSubmit()"

@@ -216,13 +216,13 @@ fn a_destination_that_has_closed_is_connected_to_again() {
     assert_eq!(world.sink.take(), "a 1 1\n");
 }
 
-/// 20,000 datapoints of 200 bytes for a destination that reads none of them.
-fn stuffed() -> (World, Transport) {
-    let world = World::new(Options { queue: 1_000, ..Options::default() });
+/// So many datapoints for a destination that reads none of them. Their names have 200 bytes, and each value so many digits.
+fn stuffed(queue: usize, datapoints: usize, digits: usize) -> (World, Transport) {
+    let world = World::new(Options { queue, ..Options::default() });
     let store = world.sink.transport.borrow().clone().unwrap();
     store.pause_producing();
-    for _ in 0..200 {
-        world.client.write(format!("{} 1 1\n", "x".repeat(200)).repeat(100));
+    for _ in 0..datapoints / 100 {
+        world.client.write(format!("{} 1e{} 1\n", "x".repeat(200), digits - 1).repeat(100));
         world.run(1);
     }
     (world, store)
@@ -236,7 +236,7 @@ fn counts(status: &str) -> [usize; 3] {
 
 #[test]
 fn a_destination_that_does_not_read_fills_its_queue_and_no_more() {
-    let (world, store) = stuffed();
+    let (world, store) = stuffed(1_000, 20_000, 1);
     let [queued, sent, dropped] = counts(&world.status("destinations"));
     assert!(queued == 1_000 && dropped > 0, "{queued}, {sent}, {dropped}");
     store.resume_producing();
@@ -245,9 +245,8 @@ fn a_destination_that_does_not_read_fills_its_queue_and_no_more() {
     assert_eq!((world.sink.take().lines().count(), sent + queued + dropped), (sent + queued, 20_000));
 }
 
-#[test]
-fn what_is_queued_at_the_stop_is_sent() {
-    let (world, store) = stuffed();
+fn all_that_is_queued_at_the_stop_is_sent(queue: usize, datapoints: usize, digits: usize) {
+    let (world, store) = stuffed(queue, datapoints, digits);
     let [queued, sent, _] = counts(&world.status("destinations"));
     let stopped = world.service.stop_service();
     world.run(1);
@@ -256,6 +255,17 @@ fn what_is_queued_at_the_stop_is_sent() {
     assert!(stopped.into_result().expect("it has stopped").is_ok());
     assert_eq!(world.sink.take().lines().count(), sent + queued);
     assert!(!store.is_connected());
+}
+
+#[test]
+fn what_is_queued_at_the_stop_is_sent() {
+    all_that_is_queued_at_the_stop_is_sent(1_000, 20_000, 1);
+}
+
+/// 20 MB, where a transport takes 16 MiB unless told otherwise.
+#[test]
+fn what_is_queued_at_the_stop_is_sent_though_it_is_more_than_a_transport_takes() {
+    all_that_is_queued_at_the_stop_is_sent(40_000, 40_000, 300);
 }
 
 #[test]

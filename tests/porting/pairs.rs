@@ -50,6 +50,13 @@ fn the_agent_comes_again_as_its_original() {
     compare("agent", include_str!("../../examples/ports/agent/grammar"));
 }
 
+/// Random scripts have no order to stop: nothing would come after it.
+#[test]
+fn the_agent_ends_as_its_original() {
+    let Some(original) = original("twisted", &format!("'{FOLDER}/agent/original.py' {{peer}}")) else { return };
+    is_the_same(&original, &port("agent", None), include_str!("../../examples/ports/agent/script"));
+}
+
 #[test]
 fn the_sums_are_asked_for_as_by_their_original() {
     compare("sums", include_str!("../../examples/ports/sums/grammar"));

@@ -21,7 +21,6 @@ pub(crate) fn children() -> Vec<u32> {
         .collect()
 }
 
-/// How many descriptors this process has open.
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/dev/fd").unwrap().count()
 }

@@ -12,7 +12,6 @@ use torsade::{
 
 use crate::watcher::sh;
 
-/// The result of a Deferred.
 fn result<T: 'static>(begin: impl FnOnce(&Reactor) -> Deferred<T>) -> Result<T, Failure> {
     let reactor = Reactor::new().unwrap();
     let (got, stopper) = (Rc::new(RefCell::new(None)), reactor.clone());

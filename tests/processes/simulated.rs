@@ -20,7 +20,6 @@ fn world(seed: u64) -> (Simulation, Host) {
     (simulation, host)
 }
 
-/// The result of a Deferred.
 fn wait<T: 'static>(simulation: &Simulation, deferred: torsade::Deferred<T>) -> Result<T, torsade::Failure> {
     simulation.run_until(|| deferred.is_called()).unwrap();
     deferred.into_result().unwrap()

@@ -23,7 +23,6 @@ impl Told {
         self.0.borrow().iter().filter(|told| *told == entry).count()
     }
 
-    /// Everything received from a descriptor.
     pub(crate) fn data(&self, descriptor: u32) -> String {
         let head = format!("data {descriptor}: ");
         self.0.borrow().iter().filter_map(|told| told.strip_prefix(&head)).collect()
@@ -74,7 +73,6 @@ impl ProcessProtocol for Watcher {
     }
 }
 
-/// Runs one program to its end.
 pub(crate) fn run(command: Command, hook: impl FnMut(&Process, &str) -> Result + 'static) -> Told {
     let told = Told::default();
     let reactor = Reactor::new().unwrap();

@@ -71,7 +71,6 @@ impl End {
         })
     }
 
-    /// Returns whether it has had a connection.
     pub fn connected(&self) -> bool {
         self.made.get()
     }

@@ -18,7 +18,6 @@ pub enum Step {
     Stopped,
 }
 
-/// Makes the client's protocol.
 pub struct Caller {
     world: Rc<World>,
     side: SharedSide,

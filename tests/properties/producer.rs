@@ -23,7 +23,6 @@ pub struct Produced {
     pieces: u64,
 }
 
-/// The registered producer.
 struct Source {
     side: SharedSide,
     serial: u64,

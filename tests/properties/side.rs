@@ -11,7 +11,6 @@ use super::plan::{FoundBy, Kind, Plan, bytes, is_at};
 use super::producer::Produced;
 use super::world::World;
 
-/// The state of a side.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {
     Before,
@@ -41,7 +40,6 @@ pub struct Side {
     /// The plan of what this side sends, and how many of its switches are done.
     pub plan: Plan,
     pub switched: usize,
-    /// The plan of what it receives.
     pub incoming: Plan,
     /// Bytes written, those that must arrive if nothing fails, and those received.
     pub written: u64,

@@ -17,7 +17,6 @@ pub struct Home {
     pub reactor: Reactor,
     /// Delayed calls of the scenario that are still due.
     pub timers: Cell<usize>,
-    /// It was told to stop.
     pub stopping: Cell<bool>,
 }
 
@@ -41,11 +40,9 @@ pub struct World {
     pub tick: Cell<u64>,
     /// The programs only finish what they have begun.
     pub passive: Cell<bool>,
-    /// Everything is to end.
     pub ending: Cell<bool>,
     /// Actions are printed.
     pub traced: bool,
-    /// How often the hosts were parted.
     pub partitions: Cell<u64>,
 }
 

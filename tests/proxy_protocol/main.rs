@@ -23,7 +23,6 @@ fn tcp(text: &str) -> Address {
     Address::Tcp(text.parse().unwrap())
 }
 
-/// The header of [`LINE`].
 fn header() -> ProxyHeader {
     ProxyHeader::new(tcp("192.0.2.1:49152"), tcp("198.51.100.7:443"))
 }
@@ -72,7 +71,6 @@ fn a_line_that_breaks_the_specification_is_refused() {
     assert_eq!(ProxyHeader::parse(&endless), Err(ProxyHeaderError::TooLong(107)));
 }
 
-/// Every kind of header.
 fn headers() -> Vec<ProxyHeader> {
     let udp = |text: &str| Address::Udp(text.parse().unwrap());
     let ssl = [&[7, 0, 0, 0, 0][..], b"\x21\0\x07TLSv1.3", b"\x22\0\x05alice"].concat();

@@ -203,7 +203,6 @@ fn a_future_whose_reactor_crashed_stops_no_later_run() {
 
 #[test]
 fn a_group_keeps_the_tasks_that_are_spawned_while_it_is_cancelled() {
-    /// Spawns two tasks when dropped.
     struct Successors(Rc<Clock>, TaskGroup);
     impl Drop for Successors {
         fn drop(&mut self) {

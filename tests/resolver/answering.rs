@@ -14,13 +14,11 @@ pub const AAAA: u16 = 28;
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
 
-/// A query, and how it was sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asked {
     pub name: String,
     pub kind: u16,
     pub tcp: bool,
-    /// The question's message.
     pub message: Vec<u8>,
 }
 
@@ -30,7 +28,6 @@ pub type Reply = (Duration, Vec<u8>);
 /// Decides how to answer each query.
 pub type Decide = dyn Fn(&Asked) -> Vec<Reply>;
 
-/// A name server on a host.
 #[derive(Clone)]
 pub struct Server {
     decide: Rc<Decide>,
@@ -100,7 +97,6 @@ pub fn now(message: Vec<u8>) -> Vec<Reply> {
     vec![(Duration::ZERO, message)]
 }
 
-/// A record of an answer.
 pub struct Record {
     name: String,
     kind: u16,
@@ -138,7 +134,6 @@ pub fn code(asked: &Asked, code: u8) -> Vec<u8> {
     message(asked, code, &[], &[])
 }
 
-/// A truncated answer.
 pub fn truncated(asked: &Asked) -> Vec<u8> {
     let mut message = message(asked, 0, &[], &[]);
     message[2] |= 0b10;

@@ -16,7 +16,6 @@ const CLIENT: &str = "10.0.0.1";
 const FIRST: &str = "10.0.0.53";
 const SECOND: &str = "10.0.0.54";
 
-/// The results of look-ups.
 #[derive(Clone, Default)]
 struct Found(Rc<RefCell<Vec<io::Result<Vec<SocketAddr>>>>>);
 

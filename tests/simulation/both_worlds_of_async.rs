@@ -69,7 +69,6 @@ const SCENARIOS: [(&str, Server, Part); 8] = [
             serve: |mut connection| {
                 Box::pin(async move {
                     connection.read(&mut [0; 1000]).await?;
-                    // Dropped.
                     Ok(())
                 })
             },

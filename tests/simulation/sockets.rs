@@ -212,7 +212,6 @@ fn said<T: std::fmt::Debug>(result: io::Result<T>) -> String {
     }
 }
 
-/// Runs the script in both worlds.
 #[track_caller]
 fn both_say(script: &[Step], expected: &[&str]) {
     assert_eq!(Pair::simulated().connected().run(script), expected, "the simulation");
@@ -221,7 +220,6 @@ fn both_say(script: &[Step], expected: &[&str]) {
     }
 }
 
-/// Runs the check in both worlds.
 fn in_both(check: impl Fn(Pair)) {
     check(Pair::simulated());
     if cfg!(target_os = "linux") {

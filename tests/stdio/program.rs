@@ -83,7 +83,6 @@ pub fn parrot(half_closeable: bool) {
     assert_eq!(reactor.source_count(), 0, "the program has a fault, and its connection is still there");
 }
 
-/// A parrot in its own process.
 pub struct Program {
     pub child: Child,
     told: Box<dyn Iterator<Item = String>>,
@@ -109,7 +108,6 @@ impl Program {
         Self { child, told: Box::new(lines.filter_map(|line| line.strip_prefix("parrot: ").map(str::to_owned))) }
     }
 
-    /// Waits until it reports `text`.
     pub fn tells(&mut self, text: &str) {
         let before: Vec<String> = self.told.by_ref().take_while(|told| told != text).collect();
         // No such line came before the end of its output.

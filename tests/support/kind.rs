@@ -108,7 +108,6 @@ impl Place {
         }
     }
 
-    /// Connects, and returns the peer's end.
     pub fn connect(&self) -> Peer {
         match self {
             Self::Tcp(address) => super::connect(*address).into(),
@@ -135,7 +134,6 @@ impl From<SocketAddr> for Place {
     }
 }
 
-/// A unique path for a UNIX socket.
 pub fn socket_path() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -30,7 +30,6 @@ pub struct Maker {
     factory: usize,
 }
 
-/// The reactor's end of a connection.
 enum End {
     Pipes(PipeReader, PipeWriter),
     Socket(OwnedFd),

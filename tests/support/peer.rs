@@ -46,7 +46,6 @@ impl Peer {
         }
     }
 
-    /// Another handle of the same end.
     pub fn try_clone(&self) -> io::Result<Self> {
         match self {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),

@@ -96,7 +96,6 @@ impl Events {
         self.names().iter().filter(|known| **known == name).count()
     }
 
-    /// All received bytes in one piece.
     pub fn data(&self) -> Vec<u8> {
         let events = self.0.borrow();
         events
@@ -242,7 +241,6 @@ pub fn once(reactor: &Reactor, holds: impl Fn() -> bool + 'static, act: impl FnO
     reactor.call_later(Duration::from_millis(1), move || if holds() { act() } else { once(&again, holds, act) });
 }
 
-/// Stops the test's reactor.
 pub fn stop(reactor: &Reactor) {
     reactor.stop().expect("the reactor is running");
 }
@@ -310,7 +308,6 @@ pub fn drain(stream: &mut impl Read) -> (Vec<u8>, Result<(), ErrorKind>) {
     (got, result)
 }
 
-/// Reads this many bytes.
 pub fn read_exactly(stream: &mut impl Read, count: usize) -> Vec<u8> {
     let mut got = vec![0; count];
     stream.read_exact(&mut got).expect("as many bytes as expected");
@@ -385,7 +382,6 @@ pub fn example(name: &str) -> std::path::PathBuf {
     path
 }
 
-/// The formats of this build.
 pub fn formats() -> impl Iterator<Item = Format> {
     let optional = [(Format::Zstd, cfg!(feature = "zstd")), (Format::Lz4, cfg!(feature = "lz4"))];
     Format::ALL.into_iter().filter(move |format| !optional.contains(&(*format, false)))

@@ -90,7 +90,6 @@ fn on_kinds(over_tcp: impl Fn(), needs: &[Ability], test: &impl Fn(Wire)) {
     over(Kind::OTHERS);
 }
 
-/// Runs a test over every wire of TCP.
 pub fn on_every_wire(test: impl Fn(Wire)) {
     for cut in [false, true] {
         for tls in [false, true].into_iter().filter(|tls| !tls || cfg!(feature = "tls")) {

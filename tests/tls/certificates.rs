@@ -101,7 +101,6 @@ fn a_certificate_of_a_client_is_no_servers() {
     assert_eq!(refused(&authority().client("127.0.0.1")), CertificateProblem::Purpose);
 }
 
-/// Trusts exactly this certificate.
 fn exactly(certificate: &Pem) -> TrustRoots {
     let own = certificate.chain.split_inclusive("-----END CERTIFICATE-----").next();
     TrustRoots::from_pem(own.expect("its own comes first")).unwrap()

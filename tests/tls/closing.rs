@@ -230,7 +230,6 @@ fn bytes_behind_the_peers_close_notify_cost_it_nothing_of_what_it_was_promised()
     assert!(server.reason().is_clean(), "{:?}", server.reason());
 }
 
-/// A producer that records its calls.
 struct Told(Rc<RefCell<Vec<&'static str>>>);
 
 impl Producer for Told {

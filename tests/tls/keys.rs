@@ -13,7 +13,6 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate with its key, as PEM text.
 pub struct Pem {
     pub chain: String,
     pub key: String,
@@ -48,7 +47,6 @@ impl Authority {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |_| {})
     }
 
-    /// A server certificate that has expired.
     pub fn expired(&self, names: &[&str]) -> Pem {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, over)
     }
@@ -61,7 +59,6 @@ impl Authority {
         })
     }
 
-    /// A client certificate.
     pub fn client(&self, name: &str) -> Pem {
         self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth, |params| {
             params.distinguished_name.push(DnType::CommonName, name)
@@ -97,7 +94,6 @@ pub fn stranger() -> &'static Authority {
     STRANGER.get_or_init(|| Authority::new("a stranger"))
 }
 
-/// A self-signed certificate.
 pub fn self_signed(names: &[&str]) -> Pem {
     let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
     let certificate = names_of(names).self_signed(&key).expect("a certificate");

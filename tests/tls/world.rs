@@ -6,7 +6,6 @@ use std::rc::Rc;
 use crate::support::{Event, Events, Probe, Script, run};
 use torsade::prelude::*;
 
-/// What both ends of a connection saw.
 pub struct Ends {
     pub server: Events,
     pub client: Events,
@@ -28,7 +27,6 @@ pub fn silent() -> Side {
     side(|_, _| Ok(()))
 }
 
-/// A side that sends back what it receives.
 pub fn echo() -> Side {
     side(|event, transport| {
         if let Event::Data(data) = event {

@@ -17,7 +17,6 @@ fn client() -> TlsClientConfig {
     keys::client_builder().server_name("server.test").build().expect("a configuration")
 }
 
-/// A probe behind a wrapping factory.
 fn wrap(
     config: impl Into<torsade::TlsConfig>,
     events: &Events,
@@ -139,7 +138,6 @@ fn what_came_before_a_bad_record_is_delivered_and_the_peer_is_told() {
     assert!(matches!(told, Reason::Tls(TlsError::AlertReceived { code: 20, .. })), "{told:?}");
 }
 
-/// Records its calls.
 struct Noting(Rc<RefCell<Vec<&'static str>>>);
 
 impl Producer for Noting {

@@ -1,5 +1,5 @@
-# The child of the process vectors: does as it is told on descriptor 5, one line a command, and says on 6 when it is done.
-# What it leaves in the background, its daemon, is told on 7.
+# The child of the process vectors: reads commands from descriptor 5, one in each line, and reports on 6 when each is done.
+# The daemon that it leaves in the background reads its commands from 7.
 obey() {
     while read -r command argument <&"$1"; do
         case $command in

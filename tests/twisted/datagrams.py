@@ -1,8 +1,7 @@
-"""UDP ports: scripts for them, and what Twisted makes of the scripts.
+"""UDP ports: scripts for them, and what Twisted does with the scripts.
 
-The ports are real ones of Twisted, on real sockets of the loopback. A reactor that only keeps what they ask for takes the place of
-the poll: after each step, every port that has something to read is told so, in the order of their making, until none has. So the
-course of things does not depend on time.
+The ports are Twisted's, on real loopback sockets. A simple reactor takes the place of the poll: after each step it notifies every
+port that has something to read, in the order in which they were made, until none has. So nothing depends on timing.
 """
 
 import select
@@ -25,7 +24,7 @@ LAST = ["refused", "dropped", "stop"]
 
 
 class Reactor(Clock):
-    """A clock, and the descriptors that would be polled."""
+    """A clock, and the descriptors to poll."""
 
     def __init__(self):
         super().__init__()
@@ -44,7 +43,7 @@ class Reactor(Clock):
 
 
 class Probe(protocol.DatagramProtocol):
-    """Notes what it is told, and does what the script says for the datagram's first byte."""
+    """Records its callbacks, and does what the script says for the datagram's first byte."""
 
     noisy = False
 
@@ -90,7 +89,7 @@ class World:
         return number < len(self.ports) and self.ports[number].connected and number not in self.stopped
 
     def write(self, number, data, address):
-        """As a program does it that lets nothing escape."""
+        """Catches every exception, as a program may."""
         port = self.ports[number]
         try:
             port.write(data, address)
@@ -124,7 +123,7 @@ class World:
                 self.ports[number].maxThroughput = -1
 
     def settle(self):
-        """The ports are told what the poll would tell, until there is nothing more."""
+        """Notifies the ports as the poll would, until nothing is left to read."""
         while True:
             ready = [port for port in self.ports if port in self.reactor.readers and select.select([port.socket], [], [], 0)[0]]
             for port in ready:
@@ -148,8 +147,8 @@ class World:
         return events + self.of_step()
 
     def of_step(self):
-        """What has happened in a step, by ports: how they interleave says nothing. That nobody was there, or something was
-        dropped, comes once, behind what was received and before the stop: how often it is told depends on the turns of the step."""
+        """The events of a step, by ports, since their interleaving means nothing. A refusal or a drop is listed once, after
+        what was received and before the stop, since how often it is reported depends on the turns of the step."""
         events = []
         for event in sorted(self.events, key=lambda event: (event[0], LAST.index(event[1]) if event[1] in LAST else -1)):
             if event[1] not in LAST or event not in events:
@@ -161,7 +160,7 @@ class World:
         self.listen()
 
     def step_send(self, number, to, data):
-        """A datagram, or several at a time; one to a peer that is gone, for how often that is told is the system's affair."""
+        """A datagram, or several at a time; only one to a closed peer, since the system decides how often that is reported."""
         if not self.open(number) or to >= len(self.ports):
             return
         peer = self.ports[number]._connectedAddr
@@ -201,12 +200,12 @@ TARGETS = {"udp": (play_udp, [STOPPED, TOLD, RECONNECT])}
 
 
 def play(target, config, steps, deviations=None):
-    """The events of a script; with Twisted's own class, or with one that has `deviations`."""
+    """The events of a script, with Twisted's own class or with one that has `deviations`."""
     return TARGETS[target][0](config, steps, deviations)
 
 
 def payload(random):
-    """A datagram: what the protocol is to do, and bytes of any number."""
+    """A datagram: what the protocol is to do, and any number of bytes."""
     action = random.choice("e" + 12 * "r" + "s" + 20 * "n" + random.choice("nnnnl"))
     if random.random() < 0.1:
         return ""

@@ -1,7 +1,7 @@
-"""Line, netstring, length-prefixed and stateful protocols: scripts for them, and what Twisted makes of the scripts.
+"""Line, netstring, length-prefixed and stateful protocols: scripts for them, and what Twisted does with the scripts.
 
-Each target has a class `Deviating...`, which is Twisted's with those changes that Torsade makes on purpose; each change
-can be switched on by itself. Where it makes a difference, the vector is marked.
+Each target has a class `Deviating...`: Twisted's, with the changes that Torsade makes on purpose. Each change can be
+switched on separately. Vectors on which one has an effect are marked.
 """
 
 import math
@@ -20,7 +20,7 @@ NEWLINE = "a line feed after a netstring's digits is refused at once, not at the
 
 
 class Script:
-    """What the protocol of a test does: notes what it gets, and makes the next of the calls it was given."""
+    """A test's protocol: records what it receives, and makes the next of its given calls."""
 
     deviations = frozenset()
 
@@ -75,7 +75,7 @@ class Script:
         )
 
     def resumed(self):
-        """Goes on with what was kept back because the transport was paused."""
+        """Goes on with what was held back while the transport was paused."""
         if PAUSED in self.deviations and self.transport.producerState == "producing":
             self.dataReceived(b"")
 
@@ -156,7 +156,7 @@ class DeviatingLineOnly(LineOnly):
             while self._buffer and not self.stops() and not self.transport.disconnecting:
                 line, delimiter, rest = self._buffer.partition(self.delimiter)
                 if len(line) > self.MAX_LENGTH:
-                    # Torsade drops all that was read; Twisted goes on with what follows the last delimiter.
+                    # Torsade drops everything it has read; Twisted goes on after the last delimiter.
                     if KEPT_OPEN in self.deviations:
                         self._buffer = b""
                     else:
@@ -237,7 +237,7 @@ class Int32(IntN, basic.Int32StringReceiver):
 
 
 class DeviatingIntN:
-    """Twisted's loop over a buffer that is cut as it is used, so that nothing can be parsed twice."""
+    """Twisted's loop, over a buffer that is consumed as it is parsed, so that nothing is parsed twice."""
 
     busy = failed = False
 
@@ -358,7 +358,7 @@ TARGETS = {
 
 
 def play(target, config, steps, deviations=None):
-    """The events of a script; with Twisted's own class, or with the one that has `deviations`."""
+    """The events of a script, with Twisted's own class or with the one that has `deviations`."""
     twisteds, deviating, _ = TARGETS[target]
     events = []
     if deviations is None:
@@ -405,7 +405,7 @@ def near(random, limit):
 
 
 def actions(random, kinds, count):
-    """For each of `count` messages the calls made when it comes: mostly none."""
+    """For each of `count` messages the calls made when it arrives: mostly none."""
 
     def one():
         name = random.choice(kinds)
@@ -423,13 +423,13 @@ def actions(random, kinds, count):
 
 
 def steps_for(random, data, calls):
-    """Deliveries of `data`, with calls from outside in between."""
+    """Deliveries of `data`, with outside calls in between."""
     steps = []
     for piece in split(random, data):
         if random.random() < 0.15:
             steps.append({"call": random.choice(calls), "args": []})
         steps.append({"deliver": piece.hex()})
-    # Whatever was paused goes on at last, or the vector would show little.
+    # A pause ends at last, or the vector would show little.
     steps += [{"call": "resume", "args": []} for _ in range(random.randrange(4))]
     return steps
 
@@ -509,7 +509,7 @@ def int_case(random, target):
 
 def stateful_case(random, _):
     count = random.randrange(1, 5)
-    # A state that wants nothing must lead to one that wants something, or Twisted never comes back.
+    # A state that wants no bytes must lead to one that does, or Twisted loops for ever.
     states = [[random.randrange(1, 9), random.choice([None] + list(range(count)))] for _ in range(count)]
     if count > 1 and random.random() < 0.3:
         states[-1] = [0, 0]

@@ -1,7 +1,7 @@
-"""Treats a real Twisted protocol as a TCP connection would, and writes down what happens.
+"""Treats a real Twisted protocol as a TCP connection would, and records what happens.
 
-`StringTransport` records but does nothing; a connection delivers nothing while it is paused or closing, and ends when it
-was closed. The vectors are about protocols on connections, so this adds those rules, and nothing else.
+`StringTransport` records but does nothing else; a connection delivers nothing while it is paused or closing, and ends after
+it was closed. The vectors are about protocols on connections, so this adds exactly those rules.
 """
 
 import zlib
@@ -12,12 +12,12 @@ from twisted.python.failure import Failure
 
 
 def shown(data):
-    """Bytes as they stand in a vector: hexadecimal, or length and checksum where that would be long."""
+    """Bytes as a vector has them: hexadecimal, or length and checksum if that would be long."""
     return data.hex() if len(data) <= 512 else "%d:%08x" % (len(data), zlib.crc32(data))
 
 
 class Recorder(StringTransport):
-    """A transport that adds each call that changes something to `events`, once."""
+    """A transport that adds to `events` each call that changes something."""
 
     def __init__(self, events, prefix=()):
         super().__init__(lenient=True)
@@ -134,7 +134,7 @@ class Connection:
 
 
 def finished(events):
-    """The events as they stand in a vector."""
+    """The events as a vector has them."""
     return [
         [shown(item.data) if isinstance(item, _Written) else item for item in event] for event in events
     ]

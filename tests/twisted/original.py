@@ -1,4 +1,4 @@
-"""Runs one of Twisted's own example programs, on whatever port is free.
+"""Runs one of Twisted's own example programs, on a free port.
 
     python tests/twisted/original.py PROGRAM            a server; prints the port it listens on
     python tests/twisted/original.py PROGRAM HOST:PORT  a server that listens there
@@ -33,6 +33,6 @@ reactor.listenTCP, reactor.connectTCP = listen_anywhere, connect_there
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(program))))
 namespace = runpy.run_path(program, run_name="__main__")
 if "application" in namespace:
-    # Written for twistd, which would start what the application holds.
+    # Written for twistd, which would start the application's services.
     reactor.listenTCP(0, namespace["factory"])
     reactor.run()

@@ -1,4 +1,4 @@
-"""Policies, `FileSender` and the wire services: scripts for them, and what Twisted makes of the scripts."""
+"""Policies, `FileSender` and the wire services: scripts for them, and what Twisted does with the scripts."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ PEER = IPv4Address("TCP", "192.168.1.1", 54321)
 
 
 class Sink(Protocol):
-    """Notes what it gets."""
+    """Records what it receives."""
 
     def __init__(self, events, number, producer=False, echo=False):
         self.events, self.number, self.producer, self.echo = events, number, producer, echo
@@ -55,7 +55,7 @@ class Sink(Protocol):
 
 
 class World:
-    """Several connections that one factory builds protocols for, on one clock."""
+    """Several connections on one clock, with protocols from one factory."""
 
     def __init__(self, events):
         self.events = events
@@ -96,7 +96,7 @@ class World:
         connection.make()
 
     def open(self, number):
-        """The connection of that number, if it stands."""
+        """The connection of that number, if it is open."""
         connection = self.connections[number] if number < len(self.connections) else None
         return connection if connection and not connection.reason else None
 
@@ -147,7 +147,7 @@ class DeviatingThrottling(twisteds.ThrottlingFactory):
         earlier = getattr(self, release)
         check()
         later = getattr(self, release)
-        # One that Twisted has cancelled, with the last connection, is still there.
+        # A call that Twisted has cancelled, with the last connection, is still in the list.
         if LATEST in self.deviations and earlier is not None and earlier.active() and later is not earlier:
             if earlier.getTime() > later.getTime():
                 earlier, later = later, earlier
@@ -234,7 +234,7 @@ def play_traffic_log(config, steps, _):
     world.play(Logging(world.make_sink(echo=True), "log"), steps)
     for number, log in enumerate(logs):
         for line in log.getvalue().splitlines():
-            # How a reason reads is each side's own affair.
+            # Each side has its own text for a reason.
             world.events.append(["log", number, line.split("<twisted")[0] + "<lost>" if "<twisted" in line else line])
     return world.events
 
@@ -354,7 +354,7 @@ TARGETS = {
 
 
 def play(target, config, steps, deviations=None):
-    """The events of a script; with Twisted's own classes, or with those that have `deviations`."""
+    """The events of a script, with Twisted's own classes or with those that have `deviations`."""
     return TARGETS[target][0](config, steps, deviations)
 
 
@@ -363,7 +363,7 @@ def bytes_hex(random, most):
 
 
 def world_steps(random, connects, most=12, advance=True):
-    """Connections that come, are used and go."""
+    """Connections that are made, used and lost."""
     steps = [{"call": "connect", "args": []}]
     count = 1
     for _ in range(random.randrange(2, 16)):
@@ -378,7 +378,7 @@ def world_steps(random, connects, most=12, advance=True):
         elif kind == 6:
             steps.append({"call": "lose", "args": [random.randrange(count)]})
         elif advance:
-            # Quarters of a second are exact in any arithmetic.
+            # Quarters of a second are exact in floating point.
             steps.append({"advance": random.randrange(1, 9) / 4})
     return steps
 

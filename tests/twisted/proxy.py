@@ -1,4 +1,4 @@
-"""PROXY headers, good and bad, cut into pieces: what Twisted's wrapper makes of them."""
+"""PROXY headers, valid and invalid, cut into pieces: what Twisted's wrapper does with them."""
 
 import ipaddress
 import struct
@@ -24,7 +24,7 @@ WAITING, REFUSED = [["waiting"]], [["refused"]]
 
 
 def ip(text, version=None):
-    """The bytes of an address, or its text if it is none."""
+    """The bytes of an address, or its text if it is not an address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -80,7 +80,7 @@ class Wait(Exception):
 
 
 def play_changed(pieces, on):
-    """The same as Twisted's, but for the changes that are `on`."""
+    """Twisted's, with the changes that are `on`."""
     held, parse = b"", None
     for number, piece in enumerate(pieces):
         held += piece
@@ -208,7 +208,7 @@ TARGETS = {"proxy v1": (play, KNOWN), "proxy v2": (play, KNOWN)}
 
 
 def spoilt(random, data):
-    """A byte changed, lost, or too many."""
+    """A byte changed, missing, or added."""
     at = random.randrange(len(data) + 1)
     return data[:at] + random.choice([b"", b" ", b"\0", b"\r", b"\r\n", b"x", b"0", b"\xff"]) + data[at + random.randrange(2) :]
 
@@ -267,7 +267,7 @@ def binary_case(random):
 
 
 def cut(random, data):
-    """The pieces in which it comes."""
+    """The pieces in which it arrives."""
     kind = random.randrange(4)
     if kind == 0:
         return [data]

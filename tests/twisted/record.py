@@ -6,10 +6,10 @@ Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
     python tests/twisted/record.py --seed 1 --cases 600 --group datagrams --out DIR
     python tests/twisted/record.py --seed 1 --cases 1500 --group proxy --out DIR
 
-writes one gzipped JSON Lines file for each group of targets into DIR. TORSADE_VECTORS=DIR makes the test replay that directory.
+Each writes one gzipped JSON Lines file for each group of targets into DIR. TORSADE_VECTORS=DIR makes the test replay that directory.
 
-A vector is {"target", "config", "steps", "expect"}. Where Torsade deviates from Twisted on purpose, and it shows, there is
-"deviation" as well: {"reasons", "expect"}, with what Twisted would do with those changes.
+A vector is {"target", "config", "steps", "expect"}. Where Torsade deviates from Twisted on purpose, with a visible
+effect, there is also "deviation": {"reasons", "expect"}, with what Twisted does after those changes.
 """
 
 import argparse
@@ -31,7 +31,7 @@ GROUPS = {"datagrams": datagrams, "framing": framing, "policies": policies, "pro
 
 
 def record(module, target, generator):
-    """One vector: a random script, and the events that it leads to."""
+    """One vector: a random script, and its events."""
     config, steps = module.CASES[target](generator, target)
     expect = finished(module.play(target, config, steps))
     vector = {"target": target, "config": config, "steps": steps, "expect": expect}
@@ -56,7 +56,7 @@ def main():
     options = parser.parse_args()
     generator = random.Random(options.seed)
     os.makedirs(options.out, exist_ok=True)
-    # Datagrams and PROXY headers are recorded on their own: what is added to a group changes the cases of all.
+    # Datagrams and PROXY headers are recorded separately, since additions to a group change the cases of all groups.
     names = [options.group] if options.group else ["framing", "policies"]
     targets = [(name, GROUPS[name], target) for name in names for target in GROUPS[name].TARGETS]
     lines = {name: [] for name in names}
@@ -68,7 +68,7 @@ def main():
         lines[name].append(json.dumps(vector, separators=(",", ":")) + "\n")
     for name in lines:
         with open(os.path.join(options.out, name + ".jsonl.gz"), "wb") as file:
-            # No time of writing inside: the same vectors are the same bytes.
+            # Without a timestamp, so that the same vectors give the same bytes.
             file.write(gzip.compress("".join(lines[name]).encode("ascii"), 9, mtime=0))
     print("Twisted %s: %d vectors, %d marked as deviations" % (twisted.__version__, options.cases, marked))
 

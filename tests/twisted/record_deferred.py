@@ -4,8 +4,8 @@ Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
 
     python tests/twisted/record_deferred.py --seed 1 --cases 2000 --out DIR
 
-The vectors have the form of those of `record.py`: {"target", "config", "steps", "expect"}, and where Torsade deviates on
-purpose, and it shows, {"deviation": {"reasons", "expect"}} with what Twisted does once it is changed in these ways.
+The vectors have the format of `record.py`: {"target", "config", "steps", "expect"}, and where Torsade deviates on purpose,
+with a visible effect, {"deviation": {"reasons", "expect"}} with what Twisted does after those changes.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def kind(failure):
 
 
 class Deferreds:
-    """Programs over a handful of Deferreds. What acts inside a callback acts on Deferreds of higher numbers only."""
+    """Programs on a handful of Deferreds. Inside a callback, only Deferreds with higher numbers are acted on."""
 
     reasons = [LATE]
 
@@ -177,7 +177,7 @@ def looping(clock, function, counting, reasons):
 
 
 class Times:
-    """Programs over delayed calls and looping calls. Times are in eighths of a second, which floats hold exactly."""
+    """Programs on delayed calls and looping calls. Times are in eighths of a second, which are exact in floating point."""
 
     reasons = [ORDER, FIRST, RECOUNT]
 
@@ -232,7 +232,7 @@ class Times:
 
     def call_loop(self, what, number, arguments):
         loop = self.loops[number]
-        # A call that is still waiting keeps a stopped loop from starting afresh.
+        # A call that still waits prevents a stopped loop from starting again.
         if loop.running != (what != "loop start") or number in self.waiting and what != "loop reset":
             return
         if what == "loop start":

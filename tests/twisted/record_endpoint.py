@@ -1,12 +1,12 @@
-"""Records what real Twisted makes of the text of endpoints, for `cargo test --all-features --test twisted endpoints`.
+"""Records how real Twisted parses the text of endpoints, for `cargo test --all-features --test twisted endpoints`.
 
 Needs Twisted with TLS (made with 26.10.0): pip install 'Twisted[tls]==26.10.0'
 
     PYTHONUTF8=1 python tests/twisted/record_endpoint.py --seed 1 --cases 3000 --out DIR
 
-A vector is {"side", "text", "expect"}: the text is read by `serverFromString` or `clientFromString`, and what is expected is read off
-the endpoint object that this makes, or is null if the text is refused. Where Torsade deviates on purpose, and it shows, there is
-"deviation" as well: {"reasons", "expect"}, with what Twisted makes once it is changed in these ways.
+A vector is {"side", "text", "expect"}: the text is parsed by `serverFromString` or `clientFromString`, and "expect" is taken from
+the resulting endpoint object, or is null if the text is refused. Where Torsade deviates on purpose, with a visible effect, there is
+also "deviation": {"reasons", "expect"}, with Twisted's result after those changes.
 """
 
 import argparse
@@ -46,12 +46,12 @@ ABSTRACT = "a path that begins with @ is an abstract name, as one with a zero by
 REASONS = [TWICE, IGNORED, PLAIN, BACKLOG, NUMBERS, FRACTIONS, HOSTS, SIX, EMPTY, VERSIONS, VERIFIES, FILES, PASSED, DOMAIN]
 REASONS += [QUOTING, HEADERS, FOLDER, ABSTRACT]
 
-# The changes that are made to Twisted at the moment.
+# The changes to Twisted that are on.
 changes = set()
 
 
 class Refused(Exception):
-    """A changed Twisted refuses a text."""
+    """The changed Twisted refuses a text."""
 
 
 def refuse_if(reason, condition):
@@ -59,7 +59,7 @@ def refuse_if(reason, condition):
         raise Refused(reason)
 
 
-# What a value has to be.
+# What each value must be.
 
 FILE_NAMES = ("privateKey", "certKey", "extraCertChain", "certificate", "trustRoots", "caCertsDir")
 
@@ -100,7 +100,7 @@ def is_bind_address(text):
 
 
 def check(values):
-    """Refuses what Torsade does among values that Twisted takes; gives back the timeout, if it has a fraction."""
+    """Refuses values that Torsade refuses and Twisted accepts; returns the timeout if it has a fraction."""
     fraction = None
     for name, text in values.items():
         if not isinstance(text, str):
@@ -126,13 +126,13 @@ def check(values):
     return fraction
 
 
-# What is noted of the files and sockets that a text names, since the objects have only what was read of them.
+# The files and sockets that a text names, since the objects only have their content.
 
 notes = []
 
 
 def watched(parse, first):
-    """A parser of Twisted's whose arguments are checked and noted; `first` of them come from Twisted itself."""
+    """A parser of Twisted's whose arguments are checked and recorded; the first `first` come from Twisted itself."""
 
     def parser(*given, **named):
         bound = inspect.signature(parse).bind(*given, **named)
@@ -225,7 +225,7 @@ def tls_server(self, reactor, *args, **kwargs):
 
 
 class Passed:
-    """The sockets that were passed: two, or any if they are taken later."""
+    """The passed sockets: two, or any number if they are taken later."""
 
     def inheritedDescriptors(self):
         return range(2**64) if PASSED in changes else [3, 4]
@@ -244,7 +244,7 @@ def systemd_server(self, reactor, domain=None, index=None, name=None, original=e
 
 
 class Files(endpoints.FilePath):
-    """Files of which all are there, and good, if they are read later."""
+    """Files, all of which exist and are valid if they are read later."""
 
     def getContent(self):
         return PEM if FILES in changes else super().getContent()
@@ -287,14 +287,14 @@ def change_twisted():
 
 
 def plain(text, side):
-    """An address alone, if that is one."""
+    """An address without anything else, if it is one."""
     try:
         args, kwargs = endpoints._parse(text)
     except Exception:
         return None
     kind = args[0].lower() if args else ""
     known = {"tcp", "unix", "ssl", "tls"} | ({"tcp6", "systemd", "stdio", "haproxy"} if side == "server" else set())
-    # Types of Torsade's own.
+    # Torsade's own types.
     known |= {"fd", "compress"} if side == "server" else {"host", "compress"}
     if side == "server" and kind == "haproxy" and not kwargs:
         inner = plain(re.sub(r"^[^:]*:", "", text), side) if not text.lower().startswith("haproxy:haproxy") else None
@@ -347,7 +347,7 @@ def describe_client(endpoint):
     if isinstance(endpoint, endpoints.HostnameEndpoint):
         return {"kind": "tcp", "host": endpoint._hostText, "port": endpoint._port, **options}
     if isinstance(endpoint, endpoints.UNIXClientEndpoint):
-        # Whether it looks for a lock first makes no difference that lasts: without a server the system refuses.
+        # Whether it checks for a lock first makes no lasting difference: without a server the system refuses.
         return {"kind": "unix", "path": unix_path(endpoint._path), "timeout": endpoint._timeout}
     made = {"kind": "tcp", "host": endpoint._host, "port": endpoint._port, **options}
     if isinstance(endpoint, endpoints.SSL4ClientEndpoint):
@@ -364,7 +364,7 @@ def clients(reactor, text):
 
 
 def make(side, text, reasons):
-    """What a text means, or none if it is refused."""
+    """What a text means, or None if it is refused."""
     changes.clear()
     changes.update(reasons)
     notes.clear()
@@ -448,7 +448,7 @@ KINDS = {
         "tls": ["host", "port", "timeout", "bindAddress", "certificate", "privateKey", "trustRoots", "endpoint"],
     },
 }
-# How many of the parts an endpoint has to have.
+# How many parts an endpoint must have.
 NEEDED = {"tcp": 1, "tcp6": 1, "ssl": 1, "unix": 1, "systemd": 2, "stdio": 0, "tls": 1}
 
 
@@ -500,7 +500,7 @@ def record(generator):
     changed = make(side, text, REASONS)
     if changed != expect:
         needed = [reason for reason in REASONS if make(side, text, [other for other in REASONS if other != reason]) != changed]
-        # Of several that refuse it, each would do.
+        # If several changes refuse it, any of them will do.
         enough = [reason for reason in REASONS if make(side, text, [reason]) == changed]
         vector["deviation"] = {"reasons": needed or enough or REASONS, "expect": changed}
     return vector
@@ -527,7 +527,7 @@ def main():
         os.chdir("/")
     lines = "".join(json.dumps(vector, separators=(",", ":")) + "\n" for vector in vectors)
     with open(path, "wb") as file:
-        # No time of writing inside: the same vectors are the same bytes.
+        # Without a timestamp, so that the same vectors give the same bytes.
         file.write(gzip.compress(lines.encode("ascii"), 9, mtime=0))
     marked = sum("deviation" in vector for vector in vectors)
     made = sum(vector["expect"] is not None for vector in vectors)
@@ -535,7 +535,7 @@ def main():
 
 
 def certificate():
-    """A certificate of its own making with its key, both in PEM."""
+    """A self-signed certificate with its key, both in PEM."""
     key = _sslverify.KeyPair.generate(size=2048)
     return key.selfSignedCert(1, CN="example.com").dump(PEM_FORMAT) + key.dump(PEM_FORMAT)
 

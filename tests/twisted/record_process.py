@@ -1,15 +1,15 @@
-"""Records what real Twisted tells a ProcessProtocol of real processes, for `cargo test --test twisted processes`.
+"""Records the callbacks of a ProcessProtocol of real Twisted with real processes, for `cargo test --test twisted processes`.
 
 Needs Twisted (made with 26.10.0): pip install Twisted==26.10.0
 
     python tests/twisted/record_process.py --seed 1 --cases 400 --out DIR
 
-The vectors have the form of those of `record.py`: {"target", "config", "steps", "expect"}, and where Torsade deviates on
-purpose, and it shows, {"deviation": {"reasons", "expect"}} with what Twisted does once it is changed in these ways.
+The vectors have the format of `record.py`: {"target", "config", "steps", "expect"}, and where Torsade deviates on purpose,
+with a visible effect, {"deviation": {"reasons", "expect"}} with what Twisted does after those changes.
 
-Each step is done by the child (`child.sh`), by the daemon that it has left, or by us, and what is told until all of it has
-come is one list. Within a step the order is the system's (of an exit and of the pipes that it closes, for instance), so the
-list is sorted, but for what is told last of all. That data of a descriptor come before its loss is checked here and there.
+Each step is done by the child (`child.sh`), by its daemon, or by us, and all callbacks that follow are one list. Within a step
+the system decides the order (of an exit and of the pipes that it closes, for instance), so the list is sorted, except for the
+last callback of all. Both sides check that a descriptor's data come before its loss.
 """
 
 import argparse
@@ -28,7 +28,7 @@ MADE = "an error of connection_made closes the first three descriptors, where Tw
 REASONS = [MADE]
 
 CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child.sh")
-# Turns of the reactor after which all has come that was under way when they began.
+# Turns of the reactor after which everything under way at their beginning has arrived.
 TURNS = 8
 
 
@@ -81,7 +81,7 @@ class Child(ProcessProtocol):
 
 
 def canonical(events):
-    """The events of one step: data in one piece, and sorted, but for the end."""
+    """The events of one step: data in one piece, sorted, except for the end."""
     data, others = {}, []
     for event in events:
         if event[0] != "data":
@@ -154,7 +154,7 @@ def play(config, steps, reasons):
 
 
 class Plan:
-    """A random course that makes sense: who is told something is there, and has what it is to use."""
+    """A random sequence of possible steps: whoever gets a command is running, and has what it needs."""
 
     def __init__(self, generator, actions):
         self.generator, self.actions, self.steps = generator, actions, []
@@ -259,7 +259,7 @@ def draw(generator):
     if actions.get("made") or actions.get("data"):
         plan.closed_input = True
     if actions.get("made") == "raise":
-        # Torsade closes what the plan would use.
+        # Torsade closes what the plan would still use.
         plan.read.clear()
     return {"actions": actions}, plan.draw()
 
@@ -284,7 +284,7 @@ def main():
     parser.add_argument("--cases", type=int, default=400, help="how many vectors")
     parser.add_argument("--out", required=True, help="the directory to write to; made if it is not there")
     options = parser.parse_args()
-    # Errors of callbacks are on purpose.
+    # Errors in callbacks are deliberate.
     globalLogBeginner.beginLoggingTo([lambda event: None], redirectStandardIO=False)
     reactor.startRunning(True)
     generator = random.Random(options.seed)
@@ -292,7 +292,7 @@ def main():
     vectors = [record(generator) for _ in range(options.cases)]
     lines = "".join(json.dumps(vector, separators=(",", ":")) + "\n" for vector in vectors)
     with open(os.path.join(options.out, "processes.jsonl.gz"), "wb") as file:
-        # No time of writing inside: the same vectors are the same bytes.
+        # Without a timestamp, so that the same vectors give the same bytes.
         file.write(gzip.compress(lines.encode("ascii"), 9, mtime=0))
     marked = sum("deviation" in vector for vector in vectors)
     print("Twisted %s: %d vectors, %d marked as deviations" % (twisted.__version__, len(vectors), marked))

@@ -84,7 +84,6 @@ impl Link {
         Ok(())
     }
 
-    /// Closes it gracefully.
     pub fn close(mut self) -> Result {
         self.transport.lose_connection();
         while !self.lost.get() {

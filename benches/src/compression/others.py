@@ -1,9 +1,9 @@
-"""The rows of programs of others in `compression table`: ssh -C and nginx's gzip, with the messages in the folder of the first
-argument, a file for each name that follows (each message after its length in four bytes).
+"""The rows of other programs in `compression table`: ssh -C and nginx's gzip. The first argument is a folder with a file of messages for
+each name that follows (each message after its length in four bytes).
 
-Each message, or each 16 of them, is sent when what went before has arrived. Counted are the bytes that such a program sends towards
-the reader, and the time that its process has a processor (Linux). Everything is on loopback, in a folder of its own, run by
-`nobody` where we are root; what is not installed is skipped with a message.
+Each message, or 16 at a time, is sent when the previous ones have arrived. Counted are the bytes that the program sends towards the
+reader, and its process's processor time (Linux). Everything is on loopback, in a temporary folder, and run by `nobody` if we are root.
+Programs that are not installed are skipped with a message.
 """
 
 import os
@@ -30,7 +30,7 @@ def run(*command, wait=False):
 
 
 def seconds(process):
-    """How long a process has had a processor."""
+    """The processor time of a process."""
     total = 0
     for task in os.listdir(f"/proc/{process.pid}/task"):
         with open(f"/proc/{process.pid}/task/{task}/schedstat") as file:
@@ -44,7 +44,7 @@ def free_port():
 
 
 def connect(port):
-    """Connects as soon as somebody listens."""
+    """Connects as soon as a server listens."""
     end = time.monotonic() + LIMIT
     while True:
         try:
@@ -58,7 +58,7 @@ def connect(port):
 
 
 class Counted:
-    """Passes on what comes to a port, and counts what went towards the target."""
+    """Forwards connections to a port, and counts the bytes sent to the target."""
 
     def __init__(self, target):
         self.bytes = 0
@@ -131,7 +131,7 @@ class Ssh:
 
 
 class Nginx:
-    """A proxy that compresses a body as it comes, for one that inflates it."""
+    """A proxy that compresses a body as it arrives, for a client that inflates it."""
 
     def __init__(self, folder, level):
         self.upstream = socket.create_server(("127.0.0.1", 0))
@@ -178,7 +178,7 @@ http {{
 
 
 class Chunks:
-    """A chunked gzip body, whose bytes are counted, chunk headers and all, from the first one on."""
+    """A chunked gzip body; all of its bytes are counted, including chunk headers."""
 
     def __init__(self, connection):
         self.file = connection.makefile("rb")

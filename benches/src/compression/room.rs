@@ -38,7 +38,6 @@ struct Room {
     buffer: Vec<u8>,
 }
 
-/// What a delivery costs.
 struct Cost {
     microseconds: f64,
     bytes: f64,

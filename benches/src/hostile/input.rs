@@ -9,18 +9,14 @@ pub enum Way {
     Plain,
     /// The same, beside this many tasks that only yield.
     Beside(usize),
-    /// As lines.
     Lines,
-    /// As netstrings.
     Netstrings,
     /// As a compressed stream of this format.
     Stream(&'static str),
-    /// As TLS.
     #[cfg(feature = "tls")]
     Tls,
 }
 
-/// One kind of input.
 pub struct Kind {
     pub name: &'static str,
     pub way: Way,

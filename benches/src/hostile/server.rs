@@ -144,7 +144,6 @@ impl Server {
         Ok(Self { hostile, echo, used, handle, thread: Some(thread) })
     }
 
-    /// What it has used so far.
     pub fn used(&self) -> Moment {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Moment { turns: of(&self.used.turns), polls: of(&self.used.polls), nanoseconds: of(&self.used.nanoseconds) }

@@ -30,7 +30,6 @@ struct Hubs {
     heard: Rc<Cell<usize>>,
 }
 
-/// The results of one way.
 struct Measured {
     name: &'static str,
     burst: usize,

@@ -15,7 +15,6 @@ pub fn percentile(times: &mut [u64], part: f64) -> u64 {
     times.get((last as f64 * part / 100.0).round() as usize).copied().unwrap_or(0)
 }
 
-/// Nanoseconds as microseconds.
 pub fn microseconds(time: u64) -> f64 {
     time as f64 / 1e3
 }

@@ -13,7 +13,6 @@ use super::clock::nanoseconds;
 /// The length of the line end added to each payload.
 const LINE_END: usize = 2;
 
-/// Connections that join a topic.
 pub struct Group {
     pub topic: &'static str,
     pub members: usize,

@@ -31,7 +31,6 @@ pub struct Served {
 }
 
 impl Served {
-    /// A server and this many peers.
     pub fn new<F: Factory + 'static>(peers: usize, factory: F) -> Result<Self> {
         Self::with(peers, |reactor| Ok(reactor.listen_tcp("127.0.0.1:0", factory)?))
     }

@@ -15,7 +15,6 @@ fn add(clock: &Clock) -> Vec<DelayedCall> {
     (0..TIMERS).map(|number| clock.call_later(delay(number), || {})).collect()
 }
 
-/// Adds them, and lets them fire.
 pub fn fire(rounds: usize) -> Result {
     let clock = Clock::new();
     for _ in 0..rounds {
@@ -38,7 +37,6 @@ pub fn put_off(rounds: usize) -> Result {
     Ok(())
 }
 
-/// Adds and cancels them.
 pub fn cancel(rounds: usize) -> Result {
     let clock = Clock::new();
     for _ in 0..rounds {

@@ -14,7 +14,6 @@ const ECHOES: usize = 300_000;
 const DELIVERIES: usize = 500_000;
 const CONNECTIONS: usize = 20_000;
 
-/// What the clients share.
 struct Load {
     /// Clients that are not ready yet; the work begins when the last is.
     missing: Cell<usize>,

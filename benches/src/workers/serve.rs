@@ -10,7 +10,6 @@ use torsade::{Worker, prelude::*, reuse_port_listener, workers};
 
 use crate::{chat, line};
 
-/// What one worker has done.
 #[derive(Default)]
 struct Done {
     worker: Cell<usize>,

@@ -11,11 +11,19 @@ struct WhoAmI;
 impl LineProtocol for WhoAmI {
     fn line_received(&mut self, transport: &LineTransport, line: &[u8]) -> Result {
         transport.send_line(match line {
-            b"who" => format!("you are {}", transport.peer()),
-            b"where" => format!("you came to {}", transport.host()),
+            b"who" => format!("you are {}", host_and_port(&transport.peer())),
+            b"where" => format!("you came to {}", host_and_port(&transport.host())),
             _ => "say who or where".into(),
         });
         Ok(())
+    }
+}
+
+/// Without the brackets that an [`Address`] of IPv6 is printed with.
+fn host_and_port(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => format!("{}:{}", address.ip(), address.port()),
+        other => other.to_string(),
     }
 }
 

@@ -86,9 +86,11 @@ impl Destination {
         client.write(message);
     }
 
-    /// Sends what is queued, however slowly it is read, and closes.
+    /// Sends what is queued, and closes; a destination that reads slowly has the time that `run_service` allows.
     fn disconnect(&self) {
         if let Some(client) = self.client.take() {
+            // The cap ends a connection to which too much is written. This much is in memory already, and `limit` bounds it.
+            client.set_write_buffer_cap(usize::MAX);
             self.send_to(&client, usize::MAX);
             // A transport with a producer waits for it before it closes.
             client.unregister_producer();

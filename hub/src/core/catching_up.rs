@@ -1,4 +1,4 @@
-//! From the messages that a topic keeps to a listener that begins with them, page by page.
+//! Catching up: a listener that is behind fetches stored messages, page by page.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -13,14 +13,14 @@ use crate::error::EngineError;
 use crate::listener::{Listener, Place, Target};
 use crate::message::{Gap, Message, MessageId};
 
-/// How many kept messages a listener is brought at a time.
+/// The number of stored messages that are fetched, and delivered, at a time.
 const PAGE: usize = 100;
 
-/// The most that [`Start::Last`] may ask for: they are in memory together.
+/// The maximum for [`Start::Last`], whose messages are fetched all at once.
 const MOST: usize = 10_000;
 
 impl Core {
-    /// Brings up those who are behind, from the loop.
+    /// Lets the listeners that are behind catch up, from the loop.
     pub(super) fn bring_up_later(self: &Rc<Self>, audience: &Rc<Audience>) {
         let audience = Rc::downgrade(audience);
         later(self, Duration::ZERO, move |core| {
@@ -36,7 +36,7 @@ impl Core {
         }
     }
 
-    /// Asks for the next page of a listener that is behind; nothing while the connection is down, since its return asks again.
+    /// Fetches the next page for a listener that is behind. While the hub is disconnected this does nothing: the reconnect calls it again.
     fn fetch(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>) {
         let (Place::Behind(start), Some(topic)) = (listener.place(), audience.interest.pattern.topic()) else { return };
         if listener.has_ended() || !self.is_up() || !audience.is_subscribed.get() || !listener.begin_fetch() {
@@ -54,7 +54,7 @@ impl Core {
         page.detach();
     }
 
-    /// A page has come, which was asked for when the others had reached `reached`.
+    /// A page has arrived. `reached` is the audience's position when it was requested.
     fn fetched(
         self: &Rc<Self>,
         audience: &Rc<Audience>,
@@ -68,7 +68,7 @@ impl Core {
             Err(error) => {
                 listener.end_fetch();
                 if !EngineError::is_loss(&error) {
-                    // It gets what comes, at least.
+                    // It still gets new messages.
                     listener.tell(&Gap::Refused { why: error.to_string() }, &self.counters);
                     listener.caught_up();
                 }
@@ -80,17 +80,17 @@ impl Core {
             listener.tell(&Gap::Trimmed { after }, &self.counters);
         }
         if page.messages.is_empty() && audience.position.get() > reached {
-            // What has come to the others meanwhile may have come after the broker had looked.
+            // The audience has got messages since, which may have been stored after the broker read this page.
             return self.fetch_next(audience, listener);
         }
         self.bring(audience, listener, page.messages.into());
     }
 
-    /// Delivers what was fetched, a piece at a time, of which a member's connection takes all but the last message without a queue, and
-    /// goes on from there.
+    /// Delivers fetched messages until a member's connection is full, so that at most one of them is queued; then continues with the rest,
+    /// or with the next page.
     fn bring(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, mut fetched: VecDeque<Message>) {
         if listener.is_stale() {
-            // The broker has lost what was fetched: it begins anew.
+            // The broker has lost these messages meanwhile: starts over.
             listener.end_fetch();
             return self.fetch(audience, listener);
         }
@@ -125,7 +125,7 @@ impl Core {
         }
     }
 
-    /// Asks for the next page once there is room for it. Until then nobody else does.
+    /// Fetches the next page once there is room for it. Until then no other fetch begins for this listener.
     fn fetch_next(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>) {
         self.when_it_has_room(audience, listener, |core, audience, listener| {
             listener.end_fetch();
@@ -133,7 +133,7 @@ impl Core {
         });
     }
 
-    /// Goes on in another turn, and once a member's connection has taken what it was sent.
+    /// Calls `go_on` in another turn; for a member, after its connection has sent everything.
     fn when_it_has_room(
         self: &Rc<Self>,
         audience: &Rc<Audience>,

@@ -1,4 +1,4 @@
-//! From a program's publication to the engine.
+//! Publishing: from the program to the engine or the outbox.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::outbox::{Stored, Waiting};
 use crate::settings::WhenDisconnected;
 use crate::topic::Topic;
 
-/// Of how many topics it is logged, from one login to the next, that the broker refuses what is published on them.
+/// The maximum number of topics per login with a warning that the broker refuses messages on them.
 const MOST_TOLD: usize = 100;
 
 impl Core {
@@ -28,7 +28,7 @@ impl Core {
     pub(crate) fn publish_stored(self: &Rc<Self>, topic: Topic, publication: Publication) -> Deferred<MessageId> {
         let (deferred, firer) = Deferred::new();
         let Some(keep) = self.settings.keep(&topic) else {
-            return defer::fail(PublishError::Unsupported("the topic keeps no messages: name it in HubConfig::replay"));
+            return defer::fail(PublishError::Unsupported("the topic is not stored: name it in HubConfig::replay"));
         };
         match self.store(topic, publication, keep, Some(firer)) {
             Ok(()) => deferred,
@@ -67,7 +67,7 @@ impl Core {
         self.hand_over(Waiting::Stored(Stored::new(topic, publication, keep, firer)))
     }
 
-    /// Whether a publication may go on; false if it is dropped, as it was asked for.
+    /// Checks a publication; returns false if it is to be dropped because the broker is unreachable.
     fn admit(&self, publication: &Publication) -> Result<bool, PublishError> {
         publication.check(self.settings.max_payload.min(self.engine.max_payload()))?;
         match (self.link.get(), self.settings.when_disconnected) {
@@ -81,10 +81,10 @@ impl Core {
         }
     }
 
-    /// Hands a publication to the engine, or to the outbox while the engine takes none.
+    /// Sends a publication, or puts it into the outbox if the engine cannot take it now.
     fn hand_over(self: &Rc<Self>, waiting: Waiting) -> Result<(), PublishError> {
         let is_clear = self.is_up() && self.outbox.borrow().is_clear() && !self.engine.is_congested();
-        // A stored one is kept until it is confirmed, so there has to be room for it in any case.
+        // A stored publication stays in the outbox until it is confirmed, so it needs room in any case.
         let needs_room = !is_clear || matches!(waiting, Waiting::Stored(_));
         if needs_room && !self.outbox.borrow().has_room(&waiting) {
             return Err(PublishError::Full);
@@ -97,7 +97,7 @@ impl Core {
         Ok(())
     }
 
-    /// Hands a publication to the engine.
+    /// Passes a publication to the engine.
     fn send(self: &Rc<Self>, waiting: Waiting) {
         match waiting {
             Waiting::Live(topic, publication) => {
@@ -134,11 +134,11 @@ impl Core {
             Err(failure) => failure,
         };
         if EngineError::is_loss(&error) {
-            // It stays, and is asked for again.
+            // It stays in the outbox, and is sent again.
             return;
         }
         if let Some(EngineError::NotNow(why)) = error.downcast_ref() {
-            log::info!("hub: a message is stored later: {why}");
+            log::info!("hub: a message will be stored later: {why}");
             self.outbox.borrow_mut().put_off(number);
             return self.go_on();
         }
@@ -153,13 +153,13 @@ impl Core {
         self.go_on();
     }
 
-    /// An answer has come: what was put off may be asked for again.
+    /// An answer has arrived: sends what was put off, if it may be sent now.
     fn go_on(self: &Rc<Self>) {
         let goes_on = self.outbox.borrow_mut().resume();
         if goes_on { self.send_waiting() } else { self.drained() }
     }
 
-    /// The broker does not take a publication, and nobody waits to be told: it is counted, and logged once for each topic and connection.
+    /// The broker has refused a publication without a Deferred: it is counted, and logged once per topic and login.
     pub(crate) fn publication_refused(&self, topic: &str, why: &str) {
         if !Topic::is_internal_name(topic) {
             self.counters.refused.add(1);
@@ -167,12 +167,12 @@ impl Core {
         let mut told = self.told_refused.borrow_mut();
         if told.len() < MOST_TOLD && told.insert(topic.to_owned()) {
             log::warn!(
-                "hub: the broker refuses what is published on {topic}: {why}. If a right is missing, give it to the user that the hub logs in as"
+                "hub: the broker refuses messages on {topic}: {why}. If a permission is missing, give it to the user that the hub logs in as"
             );
         }
     }
 
-    /// Hands over what waits, as far as the engine takes it.
+    /// Sends what is in the outbox, until the engine is congested.
     pub(super) fn send_waiting(self: &Rc<Self>) {
         while self.is_up() && !self.engine.is_congested() {
             let Some(waiting) = self.outbox.borrow_mut().pop() else { break };
@@ -181,7 +181,7 @@ impl Core {
         self.drained();
     }
 
-    /// Fires once the broker has all that it was asked to publish; at once while it is away.
+    /// Fires when the outbox is empty; at once if the hub is disconnected.
     pub(super) fn when_drained(&self) -> Deferred<()> {
         if !self.is_up() || self.outbox.borrow().is_empty() {
             return defer::succeed(());
@@ -191,7 +191,7 @@ impl Core {
         drained
     }
 
-    /// Tells those who wait for the end of the outbox.
+    /// Fires the Deferreds of [`when_drained`](Self::when_drained) if the outbox is empty.
     fn drained(&self) {
         if self.outbox.borrow().is_empty() {
             for firer in self.draining.take() {

@@ -1,4 +1,4 @@
-//! Who gets what: subscriptions begin and end.
+//! Subscribing and unsubscribing.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Core {
             self.bring_up_later(&audience);
         }
         if let Target::Member(member) = &listener.target {
-            // Its connection's end is the end of it, and its own end that of the task.
+            // The end of the connection ends the subscription, and the end of the subscription ends this task.
             let (ended, until) = Deferred::<()>::new();
             listener.fire_at_end(until);
             let leaving = Leaving(subscription.clone());
@@ -46,7 +46,7 @@ impl Core {
         Ok(subscription)
     }
 
-    /// Tells one who comes to a subscription that the broker has refused before.
+    /// Tells a new listener that the broker has already refused its subscription, if it has.
     fn tell_refused_later(self: &Rc<Self>, audience: &Audience, listener: &Rc<Listener>) {
         let Some(why) = audience.refused.borrow().clone() else { return };
         let listener = Rc::downgrade(listener);
@@ -57,7 +57,7 @@ impl Core {
         });
     }
 
-    /// How many messages the topic keeps, if it does.
+    /// Checks a subscription; returns how many messages its topic keeps, if it is stored.
     fn check_interest(&self, pattern: &Pattern, group: Option<&str>, start: Start) -> Result<Option<u64>, SubscribeError> {
         if self.is_closed() {
             return Err(SubscribeError::Closed);
@@ -70,15 +70,15 @@ impl Core {
         if group.is_some() {
             lacks(Part::Groups)?;
         }
-        // Subscribers of patterns and of groups get what is published, as it comes.
+        // Patterns and groups get live messages only.
         let keep = topic.filter(|_| group.is_none()).and_then(|topic| self.settings.keep(&topic));
         if start != Start::Next && keep.is_none() {
-            return Err(SubscribeError::Unsupported("only a topic that keeps its messages (HubConfig::replay) has a start"));
+            return Err(SubscribeError::Unsupported("only a stored topic (HubConfig::replay) can be replayed"));
         }
         Ok(keep)
     }
 
-    /// Those who have this interest, which the engine is told of if they are the first.
+    /// Returns the audience for an interest; if it is new, subscribes at the engine.
     fn audience(&self, pattern: Pattern, group: Option<Rc<str>>, keep: Option<u64>) -> Rc<Audience> {
         let mut audiences = self.audiences.borrow_mut();
         let key = (pattern.clone(), group.clone());
@@ -117,7 +117,7 @@ impl Core {
     }
 }
 
-/// Ends a member's subscription when it is dropped, which is right after its connection is lost.
+/// Ends a member's subscription when it is dropped, right after its connection is lost.
 struct Leaving(Subscription);
 
 impl Drop for Leaving {

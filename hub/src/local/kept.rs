@@ -7,16 +7,16 @@ use crate::engine::Start;
 use crate::message::{Headers, MessageId, Publication};
 use crate::topic::Topic;
 
-/// How many bytes are kept in all topics together.
+/// The limit for the messages of all topics together, in bytes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What a record takes beside its payload, roughly.
+/// The approximate size of a record in addition to its payload.
 const RECORD: usize = 160;
 
-/// What a topic takes beside its records, roughly.
+/// The approximate size of a topic in addition to its records.
 const TOPIC: usize = 512;
 
-/// A message on its way, or kept.
+/// A message that is being delivered or is stored.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) topic: Topic,
@@ -31,42 +31,42 @@ impl Record {
         Self { topic: topic.clone(), payload: Arc::clone(publication.payload()), headers, id }
     }
 
-    /// How many bytes it takes, roughly.
+    /// Returns its approximate size in bytes.
     pub(super) fn size(&self) -> usize {
         let headers = self.headers.iter().map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>());
         self.payload.len() + headers.sum::<usize>() + RECORD
     }
 }
 
-/// The last messages of topics, at most [`MAX_BYTES`] of them.
+/// The last messages of all stored topics, at most [`MAX_BYTES`].
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     topics: BTreeMap<Topic, Log>,
-    /// The same topics, by when they were last stored to.
+    /// The same topics, by the time (`clock`) of their last message.
     by_use: BTreeMap<u64, Topic>,
     bytes: usize,
-    /// How often something was stored: what was last stored to counts as used.
+    /// The number of messages stored so far.
     clock: u64,
-    /// No topic of which nothing is kept any more had a message of a greater number: in all of these the numbers go on from here.
+    /// The greatest message number in any topic that has been removed: if such a topic is used again, its numbers continue from here.
     forgotten: u64,
 }
 
-/// What is kept of a topic: at least one record.
+/// The stored messages of a topic: at least one.
 #[derive(Debug, Default)]
 struct Log {
     records: VecDeque<Arc<Record>>,
-    /// Of the last message that was ever stored.
+    /// The number of the last message that was stored.
     last: u64,
     used: u64,
 }
 
 impl Kept {
-    /// After which message one begins that begins now.
+    /// Returns the last id of a topic, after which a new subscription begins.
     pub(super) fn last(&self, topic: &Topic) -> MessageId {
         id(self.topics.get(topic).map_or(self.forgotten, |log| log.last))
     }
 
-    /// Keeps a message that is made with its id.
+    /// Stores the message that `make` returns for its id.
     pub(super) fn store(&mut self, topic: &Topic, keep: u64, make: impl FnOnce(MessageId) -> Record) -> Arc<Record> {
         self.clock += 1;
         let (forgotten, bytes) = (self.forgotten, &mut self.bytes);
@@ -88,7 +88,7 @@ impl Kept {
         record
     }
 
-    /// Drops the oldest message of the topic that was not stored to for longest, and the topic with its last one.
+    /// Drops the oldest message of the least recently used topic, and the topic if that was its last.
     fn drop_some(&mut self) -> bool {
         let Some(entry) = self.by_use.first_entry() else { return false };
         let Some(log) = self.topics.get_mut(entry.get()) else { return false };
@@ -101,7 +101,7 @@ impl Kept {
         true
     }
 
-    /// At most `most` messages from a start on, and whether some before them are not kept any more.
+    /// Returns at most `most` messages from a start on, and whether messages before them are no longer stored.
     pub(super) fn page(&self, topic: &Topic, from: Start, most: usize) -> (Vec<Arc<Record>>, bool) {
         let Some(log) = self.topics.get(topic) else {
             return (Vec::new(), matches!(from, Start::After(after) if after.minor != self.forgotten));
@@ -111,7 +111,7 @@ impl Kept {
             Start::Next => return (Vec::new(), false),
             Start::Oldest => (0, false),
             Start::Last(count) => (log.records.len().saturating_sub(count), false),
-            // Of a process that has ended: it begins anew.
+            // An id of an earlier process: begins with the oldest message.
             Start::After(after) if after.minor > log.last => (0, true),
             Start::After(after) => {
                 let next = after.minor.saturating_add(1);

@@ -1,4 +1,4 @@
-//! One reactor of a `local:` hub, as the others see it.
+//! The inbox and the interests of one reactor of a `local:` hub.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Weak;
@@ -13,13 +13,13 @@ use crate::engine::{Interest, InterestId};
 use crate::message::MessageId;
 use crate::topic::{Pattern, Topic};
 
-/// What a reactor of the hub is interested in, and where it finds it.
+/// The interests of a reactor, and its inbox.
 #[derive(Debug)]
 pub(super) struct Port {
     pub(super) inbox: Arc<Inbox>,
-    /// Of each topic the interests in it, and whether with ids.
+    /// The interests in each topic, and whether they want ids.
     topics: HashMap<Topic, Vec<(InterestId, bool)>>,
-    /// The same topics, to find what ends.
+    /// The topic of each interest in `topics`.
     by_id: HashMap<InterestId, Topic>,
     patterns: Vec<(Pattern, InterestId)>,
     groups: Vec<(Arc<str>, Pattern, InterestId)>,
@@ -55,7 +55,7 @@ impl Port {
         self.groups.retain(|(_, _, known)| *known != id);
     }
 
-    /// Puts the message into the inbox once for each interest in it, groups apart.
+    /// Puts the message into the inbox once for each interest in it, except those of groups.
     pub(super) fn offer(&self, record: &Arc<Record>) {
         for (id, stored) in self.topics.get(&record.topic).into_iter().flatten() {
             self.inbox.put(Item::Message(*id, Arc::clone(record), record.id.filter(|_| *stored)));
@@ -67,30 +67,30 @@ impl Port {
         }
     }
 
-    /// The groups here that want messages of a topic.
+    /// Returns the groups that want messages of a topic.
     pub(super) fn groups(&self, topic: &Topic) -> impl Iterator<Item = (&Arc<str>, InterestId)> {
         self.groups.iter().filter(|(_, pattern, _)| pattern.matches(topic)).map(|(group, _, id)| (group, *id))
     }
 }
 
-/// What a reactor has to be told, in order.
+/// An item of an inbox.
 #[derive(Debug)]
 pub(super) enum Item {
     Connected,
     Subscribed(InterestId, Option<MessageId>),
-    /// With the id that the subscriber is told, if any.
+    /// A message, and the id that its subscribers get, if any.
     Message(InterestId, Arc<Record>, Option<MessageId>),
-    /// So many messages were dropped here.
+    /// How many messages were dropped here.
     Missed(InterestId, u64),
 }
 
-/// Messages for one reactor, filled by all and emptied by its loop; in bounds.
+/// The queue of messages for one reactor, with limits: all reactors put messages in, its own loop takes them out.
 #[derive(Debug)]
 pub(super) struct Inbox {
     messages: usize,
     bytes: usize,
     queue: Mutex<Queue>,
-    /// How many messages wait; read without the lock.
+    /// The length of the queue, readable without the lock.
     waiting: AtomicUsize,
 }
 
@@ -98,13 +98,13 @@ pub(super) struct Inbox {
 struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
-    /// None before it is opened, and after it is closed.
+    /// `None` before it is opened, and after it is closed.
     reactor: Option<ReactorHandle>,
-    /// Whether the reactor knows that something is here.
+    /// Whether the reactor has been woken for the items.
     is_told: bool,
 }
 
-/// Where each reactor finds what takes its messages out: one for each hub that it has opened.
+/// The deliveries of a reactor: one for each hub that it has opened.
 #[derive(Default)]
 struct Deliveries(std::cell::RefCell<Vec<(Arc<Inbox>, Weak<Delivery>)>>);
 
@@ -122,14 +122,14 @@ impl Inbox {
         self.lock().reactor = Some(reactor.handle());
     }
 
-    /// Nothing is taken in any more.
+    /// Empties the inbox; later items are discarded.
     pub(super) fn close(&self) {
         let mut queue = self.lock();
         queue.reactor = None;
         queue.items.clear();
     }
 
-    /// Puts in an item, and wakes the reactor if it does not know yet. A message that does not fit is dropped, and that is an item.
+    /// Adds an item, and wakes the reactor if necessary. A message beyond the limits is dropped, and counted in an [`Item::Missed`].
     pub(super) fn put(self: &Arc<Self>, item: Item) {
         let mut queue = self.lock();
         if queue.reactor.is_none() {
@@ -141,7 +141,7 @@ impl Inbox {
             && let Some(reactor) = &queue.reactor
         {
             let inbox = Arc::clone(self);
-            // One that has stopped takes nothing any more.
+            // Fails if the reactor has stopped.
             reactor.call_from_thread(move |reactor| inbox.deliver(reactor)).ok();
         }
     }
@@ -160,12 +160,12 @@ impl Inbox {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether half of what may wait here does: who publishes here then waits, so that the rest is for others.
+    /// Returns whether the inbox is half full. This reactor then queues what it publishes, which leaves the other half to the others.
     pub(super) fn is_congested(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > self.messages / 2
     }
 
-    /// On the reactor's thread: has its delivery take out what is here, in this turn and the next ones.
+    /// On the reactor's thread: delivers the items, in this turn and the next ones.
     fn deliver(self: &Arc<Self>, reactor: &Reactor) {
         let deliveries = reactor.local(|_| Deliveries::default());
         deliveries.0.borrow_mut().retain(|(_, delivery)| delivery.strong_count() > 0);
@@ -178,7 +178,7 @@ impl Inbox {
         }
     }
 
-    /// Goes on in the next turn.
+    /// Continues in the next turn.
     fn again(self: &Arc<Self>, reactor: &Reactor) {
         if !std::mem::replace(&mut self.lock().is_told, true) {
             let (inbox, handle) = (Arc::clone(self), reactor.handle());
@@ -195,7 +195,7 @@ impl Queue {
             self.bytes += size;
             return self.items.push_back(item);
         }
-        // The dropped ones of one subscription are told together: at most as many items as it has interests.
+        // Consecutive drops of one subscription share an item, so there are at most as many beyond the limit as interests.
         let id = *id;
         let last = self
             .items

@@ -1,4 +1,4 @@
-//! One connection to a server, from its login on.
+//! A connection to a server, including its login.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -20,60 +20,61 @@ use crate::engine::{InterestId, Upstream};
 use crate::error::EngineError;
 use crate::message::Publication;
 
-/// How long a server may be silent before it is asked for a sign of life, and how long it then has to give one.
+/// How long a server may be silent before it gets a PING, and how long it then has to answer.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long a server that does send something may leave a PING unanswered while it takes none of our bytes.
+/// How long a server that still sends may neither answer a PING nor acknowledge any of our bytes.
 const DEAFNESS: Duration = Duration::from_secs(120);
-/// From this size on a payload is sent without a copy of it.
+/// Payloads of this size or more are sent without being copied.
 const SHARED_FROM: usize = 16 * 1024;
-/// The subscription through which requests are answered.
+/// The subscription on which requests are answered.
 const ANSWERS: &str = "r";
 
-/// What is told once the server has seen all that was sent before a PING.
+/// What a PONG means: the server has seen everything that was sent before the PING.
 pub(super) enum Barrier {
-    /// The login, which it answers in the same way.
+    /// The login was accepted.
     Login,
-    /// Nothing but that.
+    /// Nothing else.
     Seen,
     /// A subscription has begun.
     Subscribed(Rc<Subscription>),
-    /// All requests up to this one were sent.
+    /// The server has seen all requests up to this one.
     Requests { last: u64 },
-    /// This tail was silent, in this generation.
+    /// Everything that the server had sent for this generation of a tail has arrived.
     Tail(Rc<Tail>, u64),
-    /// All was sent, and the connection is to be closed.
+    /// The connection can be closed.
     Closed(Firer<()>),
 }
 
-/// A connection; shared by its protocol and the engine.
+/// A connection, shared by its protocol and the engine.
 pub(super) struct Connection {
     pub(super) transport: Transport,
     pub(super) upstream: Upstream,
-    /// What answers to requests begin with.
+    /// The prefix of the subjects of answers.
     pub(super) inbox: String,
-    /// The most bytes that the server takes in a message, and that it may send in one.
+    /// The maximum length of a message in bytes, in both directions.
     pub(super) max_payload: Cell<usize>,
-    /// Why the connection is about to end, as far as we know better than the transport.
+    /// Why the connection is about to end, if we know better than the transport.
     pub(super) fault: RefCell<Option<EngineError>>,
-    /// What each outstanding PING is for, with how many messages were published before it.
+    /// The meaning of each outstanding PING, and the number of messages published before it.
     barriers: RefCell<VecDeque<(Barrier, u64)>>,
     published: Cell<u64>,
     confirmed: Cell<u64>,
-    /// How many PINGs were answered.
+    /// The number of PINGs that were answered.
     ponged: Cell<u64>,
-    /// Whether a look at that is scheduled.
+    /// Whether [`watch_pongs`](Self::watch_pongs) is scheduled.
     watches_pongs: Cell<bool>,
-    /// A PING is outstanding which tells of what was published.
+    /// Whether an outstanding PING confirms published messages.
     confirming: Cell<bool>,
-    /// Somebody waits until the transport is no longer congested.
+    /// Whether the transport has been asked to report when it is no longer congested.
     watching: Cell<bool>,
-    /// What the server is owed once there is room for it: whether a PONG, and the last word to each consumer that waits for one.
+    /// Whether a PONG must be sent when there is room.
     owed_pong: Cell<bool>,
+    /// The flow-control reply that each tail must send when there is room.
     pub(super) owed_words: RefCell<BTreeMap<u64, String>>,
-    /// The server was asked for a sign of life, when so many of our bytes had been acknowledged. So it is from the beginning, where
-    /// it has to speak first.
+    /// While the server has to say something: how many of our bytes it had acknowledged when it was asked. It has to speak first, so this is
+    /// set from the beginning.
     asked: Cell<Option<u64>>,
-    /// The next look at whether the server still lives.
+    /// The next check whether the server is silent.
     idle: RefCell<Option<DelayedCall>>,
     pub(super) subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
     pub(super) tails: RefCell<HashMap<u64, Rc<Tail>>>,
@@ -116,18 +117,18 @@ impl Connection {
         connection
     }
 
-    /// A number that this connection has not given yet.
+    /// Returns a new number.
     pub(super) fn number(&self) -> u64 {
         self.next.set(self.next.get() + 1);
         self.next.get()
     }
 
-    /// The last number that it has given.
+    /// Returns the last number that was given.
     pub(super) fn last_number(&self) -> u64 {
         self.next.get()
     }
 
-    /// Something came, so the server lives.
+    /// Something has arrived, so the server is alive.
     pub(super) fn heard(self: &Rc<Self>) {
         self.asked.set(None);
         let put_off = self.idle.borrow().as_ref().is_some_and(|idle| idle.reset(SILENCE).is_ok());
@@ -136,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// Looks in a while whether something has come: if not, the server is asked, and if there is no answer either, given up.
+    /// After [`SILENCE`] without input sends a PING, and after another without an answer aborts the connection.
     fn watch_silence(self: &Rc<Self>) {
         let there = Rc::downgrade(self);
         let call = self.transport.reactor().call_later(SILENCE, move || {
@@ -145,7 +146,7 @@ impl Connection {
             let acknowledged = connection.transport.delivery().acknowledged;
             match connection.asked.replace(Some(acknowledged)) {
                 None => connection.ping(Barrier::Seen),
-                // On a slow way our own bytes may keep the PING waiting: as long as they are taken, the server is there.
+                // On a slow link the PING may wait behind our own bytes. While these are acknowledged, the server is alive.
                 Some(before) if before != acknowledged => {}
                 Some(_) => connection.give_up_unless_heard(),
             }
@@ -154,8 +155,8 @@ impl Connection {
         self.idle.replace(Some(call));
     }
 
-    /// Gives up a server that sends but does not read: as long as PINGs are outstanding, one of them has to be answered now and then, or some of
-    /// our bytes taken.
+    /// Aborts the connection to a server that sends but does not read: while PINGs are outstanding, it must answer one or acknowledge
+    /// some of our bytes within [`DEAFNESS`].
     fn watch_pongs(self: &Rc<Self>) {
         if self.watches_pongs.replace(true) {
             return;
@@ -176,23 +177,23 @@ impl Connection {
         });
     }
 
-    /// Gives the connection up after another look at what has come: this program may have been stopped for a while.
+    /// Aborts the connection unless input is found in the next turn: this program may have been suspended for a while.
     fn give_up_unless_heard(self: &Rc<Self>) {
         let there = Rc::downgrade(self);
         self.transport.reactor().call_later(Duration::ZERO, move || {
             if let Some(connection) = there.upgrade().filter(|connection| connection.asked.get().is_some()) {
-                connection.abort(EngineError::Lost(format!("the server has said nothing for {SILENCE:?}")));
+                connection.abort(EngineError::Lost(format!("the server has not answered a PING for {SILENCE:?}")));
             }
         });
     }
 
-    /// Ends the connection at once, for this reason.
+    /// Aborts the connection for this reason.
     pub(super) fn abort(&self, fault: EngineError) {
         self.fault.borrow_mut().get_or_insert(fault);
         self.transport.abort_connection();
     }
 
-    /// The connection is lost: whoever waits for something of it is told. Gives how many messages may not have arrived.
+    /// The connection is lost: fails everything that waits for it. Returns how many messages may not have arrived.
     pub(super) fn lost(&self, error: &EngineError) -> u64 {
         if let Some(idle) = self.idle.take() {
             idle.cancel().ok();
@@ -201,7 +202,7 @@ impl Connection {
             tail.end();
         }
         self.subscriptions.borrow_mut().clear();
-        // Each is taken out first: who is told may look at the connection.
+        // Everything is taken out first: callbacks may use the connection.
         let barriers = std::mem::take(&mut *self.barriers.borrow_mut());
         drop(std::mem::take(&mut *self.readings.borrow_mut()));
         self.requests.fail_all(error);
@@ -214,7 +215,7 @@ impl Connection {
         self.published.get() - self.confirmed.get()
     }
 
-    /// Writes, and has the hub told when there is room again.
+    /// Writes, and lets the hub know when there is room again.
     pub(super) fn write(self: &Rc<Self>, pieces: &[&[u8]]) {
         self.transport.write_sequence(pieces);
         self.watch_congestion();
@@ -235,7 +236,7 @@ impl Connection {
         told.detach();
     }
 
-    /// Sends what had to wait for room.
+    /// Sends the replies that had to wait for room.
     fn pay(self: &Rc<Self>) {
         if self.owed_pong.take() {
             self.write(&[b"PONG\r\n"]);
@@ -245,7 +246,7 @@ impl Connection {
         }
     }
 
-    /// Answers a PING: later, and to several at once, while there is no room, since a server may ask without reading.
+    /// Answers a PING. While there is no room it answers later, and several with one PONG: a server may ask without reading.
     pub(super) fn pong(self: &Rc<Self>) {
         if self.transport.is_congested() {
             self.owed_pong.set(true);
@@ -254,14 +255,14 @@ impl Connection {
         }
     }
 
-    /// Asks the server to say when it has seen everything up to here.
+    /// Sends a PING; the PONG means that the server has seen everything sent before it.
     pub(super) fn ping(self: &Rc<Self>, barrier: Barrier) {
         self.barriers.borrow_mut().push_back((barrier, self.published.get()));
         self.write(&[b"PING\r\n"]);
         self.watch_pongs();
     }
 
-    /// The oldest PING is answered; gives what it was for, or none if there was none.
+    /// The oldest PING is answered. Returns its meaning; `None` if no PING is outstanding.
     pub(super) fn ponged(self: &Rc<Self>) -> Option<Barrier> {
         let (barrier, published) = self.barriers.borrow_mut().pop_front()?;
         self.confirmed.set(published);
@@ -270,7 +271,7 @@ impl Connection {
         if self.confirming.get() {
             let behind = self.published.get() > published;
             self.confirming.set(behind);
-            // The next one, unless it is on its way already.
+            // The next PING, unless one is outstanding.
             if behind && self.barriers.borrow().is_empty() {
                 self.ping(Barrier::Seen);
             }
@@ -278,7 +279,7 @@ impl Connection {
         Some(barrier)
     }
 
-    /// Sends a message that nobody answers.
+    /// Publishes a live message.
     pub(super) fn publish(self: &Rc<Self>, subject: &str, publication: &Publication) {
         let (headers, payload) = (pairs(publication.headers()), publication.payload());
         if let Err(why) = self.check_length(&headers, payload) {
@@ -299,7 +300,7 @@ impl Connection {
         }
     }
 
-    /// Refuses what the server would close the connection for.
+    /// Refuses a message that is too long: the server would close the connection.
     pub(super) fn check_length(&self, headers: &[(&str, &str)], payload: &[u8]) -> Result<(), String> {
         let length = payload.len() + if headers.is_empty() { 0 } else { write_headers(headers.iter().copied()).len() };
         let limit = self.max_payload.get();
@@ -320,18 +321,18 @@ impl Connection {
         self.write(&[format!("SUB {subject} {group}{space}{sid}\r\n").as_bytes()]);
     }
 
-    /// Ends a subscription, now or after so many messages.
+    /// Ends a subscription, now or after this number of messages.
     pub(super) fn send_unsubscribe(self: &Rc<Self>, sid: &str, after: Option<usize>) {
         let after = after.map_or_else(String::new, |after| format!(" {after}"));
         self.write(&[format!("UNSUB {sid}{after}\r\n").as_bytes()]);
     }
 
-    /// Has requests answered.
+    /// Subscribes to the answers to requests.
     pub(super) fn listen_for_answers(self: &Rc<Self>) {
         self.send_subscribe(&format!("{}.*", self.inbox), "", ANSWERS);
     }
 
-    /// A message came.
+    /// A message has arrived.
     pub(super) fn deliver(self: &Rc<Self>, head: &Head<'_>, headers: &[u8], payload: &[u8]) {
         let headers = if headers.is_empty() { Headers::default() } else { Headers::parse(headers) };
         if head.sid == ANSWERS {
@@ -352,7 +353,7 @@ impl Connection {
         }
     }
 
-    /// The server refuses something, or is about to close the connection.
+    /// The server reports an error: it refuses something, or is about to close the connection.
     pub(super) fn refused(&self, text: &str) {
         let lower = text.to_ascii_lowercase();
         let subject = text.split('"').nth(1).unwrap_or_default();
@@ -375,7 +376,7 @@ impl Connection {
         self.fault.replace(Some(fault));
     }
 
-    /// The first of those that are not answered yet.
+    /// Refuses the first matching subscription that is not answered yet.
     fn subscription_refused(&self, text: &str, is_it: impl Fn(&Subscription) -> bool) {
         let subscription = self.barriers.borrow().iter().find_map(|(barrier, _)| match barrier {
             Barrier::Subscribed(subscription) if !subscription.is_told() && is_it(subscription) => Some(Rc::clone(subscription)),
@@ -388,13 +389,13 @@ impl Connection {
         subscription.refuse(&self.upstream, text);
     }
 
-    /// Whether so much waits to be sent that the hub should keep the rest.
+    /// Returns whether the hub should queue messages for now.
     pub(super) fn is_congested(self: &Rc<Self>) -> bool {
         self.watch_congestion();
         self.transport.is_congested()
     }
 
-    /// Ends a subscription of the hub's.
+    /// Ends a subscription of the hub.
     pub(super) fn unsubscribe(self: &Rc<Self>, id: InterestId) {
         let subscription = self.subscriptions.borrow_mut().remove(&id.0);
         if let Some(subscription) = subscription {
@@ -412,7 +413,7 @@ impl Connection {
     }
 }
 
-/// The line before a message, and its headers.
+/// Returns the line before a message, and its headers.
 fn head_of(subject: &str, reply: Option<&str>, headers: &[(&str, &str)], payload: usize) -> Vec<u8> {
     let (space, reply) = reply.map_or(("", ""), |reply| (" ", reply));
     if headers.is_empty() {

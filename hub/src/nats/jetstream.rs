@@ -1,4 +1,4 @@
-//! JetStream: streams, and what is asked of its API.
+//! JetStream: its streams and its API.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -17,29 +17,29 @@ use crate::error::EngineError;
 use crate::message::{MessageId, Publication};
 use crate::topic::Topic;
 
-/// How long to wait before something is tried again that the server cannot do just now.
+/// How long to wait before trying again what the server cannot do now.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
-/// How many streams a connection remembers before it forgets those that nothing waits for.
+/// The number of streams that a connection remembers before it forgets the idle ones.
 const MOST_KNOWN: usize = 10_000;
-/// The longest name that a stream can have.
+/// The maximum length of a stream's name.
 const MAX_NAME: usize = 255;
-/// How long the server remembers the ids of messages, so that none is stored twice; its own default.
+/// How long the server recognizes duplicates; its own default.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// How often in a row, with a [`PAUSE`] between, a message may find nobody to take it although its stream exists: a cluster elects the stream's
-/// leader in less time.
+/// How often in a row, with a [`PAUSE`] in between, a message may find no responder although its stream exists. A cluster elects the leader
+/// of a stream in less time.
 const MOST_REFUSED: u32 = 10;
 
 const STREAM_NOT_FOUND: u64 = 10_059;
-const CONSUMER_NAME_IN_USE: u64 = 10_058;
+const STREAM_NAME_IN_USE: u64 = 10_058;
 const NOT_ENABLED: [u64; 2] = [10_039, 10_076];
 
-/// Why JetStream has not done what it was asked for.
+/// Why a request to JetStream failed.
 #[derive(Clone, Debug)]
 pub(super) enum ApiError {
-    /// Nobody answers for it.
+    /// There is no responder.
     Off,
-    /// In its own words.
+    /// JetStream refused it, in its own words.
     Refused {
         code: u64,
         number: u64,
@@ -49,7 +49,7 @@ pub(super) enum ApiError {
 }
 
 impl ApiError {
-    /// Whether it may be done a little later.
+    /// Returns whether the request may succeed a little later.
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Off => false,
@@ -93,7 +93,7 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// What a stream is now.
+/// The state of a stream at the server.
 #[derive(Debug)]
 pub(super) struct StreamInfo {
     pub(super) created: String,
@@ -108,34 +108,34 @@ impl StreamInfo {
         let number = |name: &str| state.get(name).and_then(Value::as_u64);
         let (first_seq, last_seq) = (number("first_seq")?, number("last_seq")?);
         let created = value.get("created")?.as_str()?.to_owned();
-        // A stream that is empty begins after its last.
+        // An empty stream has `first_seq` = `last_seq` + 1, or 0 if nothing was ever stored.
         Some(Self { created, first_seq: first_seq.max(1), last_seq, config: value.get_mut("config")?.take() })
     }
 }
 
-/// A stream that we store in or read, as this connection knows it.
+/// A stream that this connection stores in or reads.
 pub(super) struct Stream {
     pub(super) name: String,
-    /// What it is made with if it is missing, without the number of messages that it keeps.
+    /// The configuration with which it is created, without `max_msgs`.
     config: Value,
     state: RefCell<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// How many messages it should keep, as far as was said; 0 for a bucket, which says so itself.
+    /// The greatest number of messages that anybody wants it to keep; 0 for a bucket, whose configuration has it.
     keep: u64,
-    /// It is there.
+    /// Whether it is known to exist.
     is_ready: bool,
-    /// Somebody looks whether it is there.
+    /// Whether a task is looking it up.
     is_sought: bool,
-    /// What is stored once it is, in order.
+    /// The messages to store when it is ready, in order.
     waiting: VecDeque<Store>,
-    /// How often in a row a message found nobody to take it although the stream existed.
+    /// How often in a row a message found no responder although the stream existed.
     refused: u32,
 }
 
-/// A message that is to be stored.
+/// A message to be stored.
 struct Store {
     subject: Rc<str>,
     headers: Vec<(String, String)>,
@@ -148,7 +148,7 @@ struct Store {
 pub(super) struct Streams(RefCell<HashMap<String, Rc<Stream>>>);
 
 impl Streams {
-    /// The stream that keeps a topic.
+    /// Returns the stream of a topic.
     pub(super) fn of_topic(&self, topic: &Topic) -> Rc<Stream> {
         self.get(topic.as_str(), || {
             let config = json!({
@@ -160,7 +160,7 @@ impl Streams {
         })
     }
 
-    /// The bucket in which everything expires after `expiry`.
+    /// Returns the stream of the bucket whose entries expire after `expiry`.
     pub(super) fn bucket(&self, name: &str, expiry: Duration) -> Rc<Stream> {
         let subjects = format!("$KV.{name}.>");
         self.get(&subjects, || {
@@ -181,7 +181,7 @@ impl Streams {
         }
         let (name, config) = make();
         if self.0.borrow().len() >= MOST_KNOWN {
-            // Whoever needs one again looks for it again.
+            // A forgotten stream is looked up again when it is needed.
             self.0.borrow_mut().retain(|_, stream| stream.is_busy());
         }
         let stream = Rc::new(Stream { name, config, state: RefCell::default() });
@@ -189,7 +189,7 @@ impl Streams {
         stream
     }
 
-    /// Nobody hears a topic any more.
+    /// The last subscription to a topic has ended.
     pub(super) fn forget(&self, topic: &Topic) {
         let mut streams = self.0.borrow_mut();
         if streams.get(topic.as_str()).is_some_and(|stream| !stream.is_busy()) {
@@ -216,17 +216,17 @@ impl Stream {
         }
     }
 
-    /// Somebody wants it to keep so many messages.
+    /// Asks for the stream to keep at least `keep` messages.
     pub(super) fn should_keep(&self, keep: u64) {
         let mut state = self.state.borrow_mut();
         if keep > state.keep {
             state.keep = keep;
-            // It may have to be enlarged.
+            // The stream may have to be enlarged.
             state.is_ready = false;
         }
     }
 
-    /// A message was not stored. Gives the error for the hub: `NotNow` if it may be stored later, once the stream has been looked for.
+    /// A message was not stored. Returns the error for the hub: `NotNow` if it may be stored after the stream was looked up again.
     fn refused(&self, error: ApiError) -> EngineError {
         let mut state = self.state.borrow_mut();
         let is_nobody = matches!(error, ApiError::Off);
@@ -249,7 +249,7 @@ impl Stream {
         config
     }
 
-    /// What it has to become to keep as many messages as are wanted; none if it does. It is only ever enlarged.
+    /// Returns the configuration to keep as many messages as are wanted; `None` if it keeps them already. A stream is only ever enlarged.
     fn enlarged(&self, info: &StreamInfo) -> Option<Value> {
         let keep = self.state.borrow().keep;
         let has = info.config.get("max_msgs").and_then(Value::as_i64).unwrap_or(-1);
@@ -263,7 +263,7 @@ impl Stream {
 }
 
 impl Connection {
-    /// Asks JetStream's API.
+    /// Sends a request to JetStream's API.
     pub(super) async fn api(self: &Rc<Self>, what: &str, body: &Value) -> Result<Value, ApiError> {
         let (deferred, firer) = Deferred::new();
         let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -279,24 +279,24 @@ impl Connection {
         ApiError::of(&value).map_or(Ok(value), Err)
     }
 
-    /// What the stream is now.
+    /// Returns the state of a stream.
     pub(super) async fn stream_info(self: &Rc<Self>, stream: &Stream) -> Result<StreamInfo, ApiError> {
         let value = self.api(&format!("STREAM.INFO.{}", stream.name), &Value::Null).await?;
         StreamInfo::parse(value).ok_or_else(not_json)
     }
 
-    /// What the stream is now, after it was made if it was missing.
+    /// Creates the stream if it is missing, or enlarges it if necessary; returns its state.
     pub(super) async fn ensured(self: &Rc<Self>, stream: &Stream) -> Result<StreamInfo, ApiError> {
         if stream.name.len() > MAX_NAME {
-            let text = format!("the topic has too many dots to be kept: its stream's name has more than {MAX_NAME} bytes");
+            let text = format!("the topic has too many dots to be stored: the name of its stream would exceed {MAX_NAME} bytes");
             return Err(ApiError::Refused { code: 400, number: 0, text });
         }
         match self.stream_info(stream).await {
             Err(error) if error.is_missing_stream() => {
                 match self.api(&format!("STREAM.CREATE.{}", stream.name), &stream.creation()).await {
                     Ok(value) => StreamInfo::parse(value).ok_or_else(not_json),
-                    // Somebody else was faster.
-                    Err(ApiError::Refused { number: CONSUMER_NAME_IN_USE, .. }) => self.stream_info(stream).await,
+                    // Another client has just created it.
+                    Err(ApiError::Refused { number: STREAM_NAME_IN_USE, .. }) => self.stream_info(stream).await,
                     Err(error) => Err(error),
                 }
             }
@@ -312,12 +312,12 @@ impl Connection {
         }
     }
 
-    /// The same, as soon as the server can do it.
+    /// The same, trying until the server can do it.
     pub(super) async fn ensured_at_last(self: &Rc<Self>, stream: &Stream) -> Result<StreamInfo, ApiError> {
         loop {
             match self.ensured(stream).await {
                 Err(error) if error.is_passing() => {
-                    log::warn!("the stream {} is asked for again in {PAUSE:?}: {error}", stream.name);
+                    log::warn!("the stream {} is not available, trying again in {PAUSE:?}: {error}", stream.name);
                     self.pause().await;
                 }
                 result => return result,
@@ -325,9 +325,9 @@ impl Connection {
         }
     }
 
-    /// Waits a while.
+    /// Waits for [`PAUSE`].
     pub(super) async fn pause(&self) {
-        // It fails only if the reactor has ended, and this with it.
+        // Fails only when the reactor ends, which ends this task as well.
         drop(self.transport.reactor().sleep(PAUSE).await);
     }
 
@@ -354,7 +354,7 @@ impl Connection {
         deferred
     }
 
-    /// Looks whether a stream is there, makes it if not, and stores what waits for it.
+    /// Looks up a stream, creates it if it is missing, and stores the messages that wait for it.
     fn seek(self: &Rc<Self>, stream: &Rc<Stream>) {
         if std::mem::replace(&mut stream.state.borrow_mut().is_sought, true) {
             return;
@@ -362,7 +362,7 @@ impl Connection {
         let (connection, stream) = (Rc::clone(self), Rc::clone(stream));
         self.transport.spawn(async move |_| {
             if stream.state.borrow().refused > 1 {
-                // It was there the last time.
+                // The stream existed, and had no responder: it may have no leader yet.
                 connection.pause().await;
             }
             let result = connection.ensured_at_last(&stream).await;
@@ -403,7 +403,7 @@ impl Connection {
     }
 }
 
-/// The number that a message was stored under.
+/// Returns the number of a stored message.
 fn stored(answer: &[u8]) -> Result<u64, ApiError> {
     let value: Value = serde_json::from_slice(answer).map_err(|_| not_json())?;
     match ApiError::of(&value) {
@@ -413,21 +413,21 @@ fn stored(answer: &[u8]) -> Result<u64, ApiError> {
 }
 
 fn not_json() -> ApiError {
-    ApiError::Refused { code: 500, number: 0, text: "an answer that is none of its own".to_owned() }
+    ApiError::Refused { code: 500, number: 0, text: "an answer that is not in its format".to_owned() }
 }
 
 fn lost(why: &str) -> ApiError {
     ApiError::Unanswered(Unanswered::Lost(EngineError::Lost(why.to_owned())))
 }
 
-/// The name of the stream that keeps a topic: no two topics have the same.
+/// Returns the name of a topic's stream, unique for each topic.
 pub(super) fn stream_name(topic: &str) -> String {
     let mut name = String::with_capacity(topic.len() + 8);
     for character in topic.chars() {
         match character {
             '_' => name.push_str("__"),
             '.' => name.push_str("_-"),
-            // The server keeps a stream in a folder of its name.
+            // The server uses the name as a directory name.
             '/' => name.push_str("_s"),
             '\\' => name.push_str("_b"),
             other => name.push(other),

@@ -1,4 +1,4 @@
-//! What was seen of streams, across connections.
+//! What is remembered of streams across connections.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -6,24 +6,23 @@ use std::rc::Rc;
 
 use super::jetstream::StreamInfo;
 
-/// What the engine has seen of each stream; a cheap handle. It has an entry for each topic that is subscribed to with its messages kept,
-/// and no more.
+/// What the engine has seen of each stream; a cheap handle. There is one entry for each stored topic that is subscribed to.
 ///
-/// A server that has lost its disk begins a stream anew, and one that was killed may have lost the last messages that it had
-/// confirmed. Others may have stored so many since that the numbers alone do not tell: so it is remembered when the stream was
-/// made, and when the last messages that came were stored.
+/// A server that has lost its disk creates a stream again, and one that was killed may have lost the last messages that it had confirmed.
+/// Message numbers alone do not show this once others have stored enough messages again. So the engine remembers when the stream was
+/// created, and when the last messages were stored.
 #[derive(Clone, Default)]
 pub(super) struct KnownStreams(Rc<RefCell<HashMap<String, Rc<RefCell<Known>>>>>);
 
-/// How many messages of a stream are remembered: more than a server confirms before it has written them.
+/// The number of messages that are remembered per stream: more than a server confirms before it has written them.
 const RECENT: usize = 512;
 
 /// What was seen of one stream.
 #[derive(Default)]
 pub(super) struct Known {
-    /// When it was made, as the server writes it.
+    /// When it was created, as the server writes it.
     created: Option<String>,
-    /// The numbers of the last messages that came, and when each was stored, in nanoseconds since 1970.
+    /// The numbers of the last messages, and when each was stored, in nanoseconds since 1970.
     recent: VecDeque<(u64, u64)>,
 }
 
@@ -32,30 +31,30 @@ impl KnownStreams {
         Rc::clone(self.0.borrow_mut().entry(stream.to_owned()).or_default())
     }
 
-    /// All topics are subscribed to again on a new connection: forgets those that are not.
+    /// All topics have been subscribed to again on a new connection: forgets the others.
     pub(super) fn forget_others(&self) {
         self.0.borrow_mut().retain(|_, known| Rc::strong_count(known) > 1);
     }
 
-    /// The topic is not subscribed to any more.
+    /// The topic is no longer subscribed to.
     pub(super) fn forget(&self, stream: &str) {
         self.0.borrow_mut().remove(stream);
     }
 }
 
 impl Known {
-    /// Whether the stream, as it is now, was made at another time than the one that was seen.
+    /// Returns whether the stream was created at another time than the one that was seen.
     pub(super) fn is_another(&self, info: &StreamInfo) -> bool {
         self.created.as_ref().is_some_and(|created| *created != info.created)
     }
 
-    /// Those of the last messages that the stream should still have: their numbers, and when each was stored.
+    /// Returns those of the last messages that the stream should still have: their numbers, and when each was stored.
     pub(super) fn recent(&self, info: &StreamInfo) -> Vec<(u64, u64)> {
         let kept = info.first_seq..=info.last_seq;
         self.recent.iter().filter(|(number, _)| kept.contains(number)).copied().collect()
     }
 
-    /// This is the stream now, of which what came after message `after` is not what we have seen.
+    /// Remembers the stream as it is now, and forgets messages after `after`, which it no longer has.
     pub(super) fn note_stream(&mut self, info: &StreamInfo, after: u64) {
         self.created = Some(info.created.clone());
         self.recent.retain(|(number, _)| *number <= after);

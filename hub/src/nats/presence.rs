@@ -1,4 +1,4 @@
-//! Who is in a topic, in buckets of JetStream's that forget.
+//! Presence, in JetStream buckets whose entries expire.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::reading::Part;
 use crate::message::Publication;
 use crate::topic::Topic;
 
-/// What the name of a bucket begins with; then come the milliseconds after which it forgets.
+/// The prefix of a bucket's name, followed by the expiry in milliseconds.
 const BUCKET: &str = "torsade-presence-";
-/// The shortest time after which the server lets a stream forget.
+/// The shortest expiry that the server allows.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// How many processes may be in a topic.
+/// The maximum number of processes in a topic.
 const MAX_PROCESSES: usize = 100_000;
-/// What marks that a key was deleted.
+/// The header that marks a deleted key.
 const OPERATION: &str = "KV-Operation";
 
 fn bucket(expiry: Duration) -> String {
@@ -49,7 +49,7 @@ impl Connection {
         self.store(&stream, &subject, value, operation).add_callback(|_| Ok(()))
     }
 
-    /// What every process has announced, in whichever bucket: processes may have different periods.
+    /// Returns the announcements of all processes, from all buckets: processes may have different periods.
     pub(super) async fn announced(self: &Rc<Self>, topic: &Topic) -> Result<Vec<(String, Vec<u8>)>, ApiError> {
         let mut all = Vec::new();
         for stream in self.buckets().await? {
@@ -70,7 +70,7 @@ impl Connection {
         Ok(all)
     }
 
-    /// The streams of all buckets.
+    /// Returns the streams of all buckets.
     async fn buckets(self: &Rc<Self>) -> Result<Vec<String>, ApiError> {
         let (mut names, mut offset) = (Vec::new(), 0);
         loop {
@@ -88,7 +88,7 @@ impl Connection {
     }
 }
 
-/// A name as one word of a subject, with the characters that a key may have.
+/// Encodes a name as one word of a subject, with the characters that a key may have.
 fn word(name: &str) -> String {
     name.bytes()
         .map(
@@ -99,7 +99,7 @@ fn word(name: &str) -> String {
         .collect()
 }
 
-/// The name that a word stands for.
+/// Decodes a word.
 fn name(word: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(word.len());
     let mut parts = word.split('=');

@@ -1,4 +1,4 @@
-//! What is said on a connection: control lines, and the messages behind them.
+//! The protocol of a connection: control lines, and the messages that follow them.
 
 use std::rc::Rc;
 
@@ -10,33 +10,33 @@ use super::session::Session;
 use super::wire::{self, Command, ServerInfo};
 use crate::error::EngineError;
 
-/// How long a control line may be; that of a server in a large cluster, which names all the others, is the longest.
+/// The maximum length of a control line. The longest is the INFO of a server in a large cluster, which names all others.
 pub(super) const MAX_LINE: usize = 256 * 1024;
 /// The largest message that a server can be configured for.
 const LARGEST: usize = 64 << 20;
-/// What a server may add to a message in headers.
+/// The bytes of headers that a server may add to a message.
 const HEADROOM: usize = 64 * 1024;
-/// From this size on the space for a message is not kept for the next.
+/// A buffer of this size or more is not reused for the next message.
 const KEPT: usize = 64 * 1024;
 
-/// A server's counterpart.
+/// The client's side of the protocol.
 pub(super) struct NatsProtocol {
     session: Rc<Session>,
     connection: Option<Rc<Connection>>,
     stage: Stage,
-    /// The line before the message that is coming.
+    /// The control line of the message that is arriving.
     line: Vec<u8>,
-    /// What of that message has come, and how long it will be, the line break behind it included.
+    /// The part of that message that has arrived, and its whole length including the line break.
     body: Vec<u8>,
     length: usize,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Stage {
-    /// The server speaks first.
+    /// Waiting for the server's INFO.
     Greeting,
     Handshake,
-    /// We have said who we are.
+    /// CONNECT has been sent.
     Login,
     In,
 }
@@ -87,7 +87,7 @@ impl NatsProtocol {
                         self.greet(transport, connection, &info);
                     }
                 }
-                None => connection.abort(EngineError::Protocol("the server's INFO is no JSON".to_owned())),
+                None => connection.abort(EngineError::Protocol("the server's INFO is not JSON".to_owned())),
             },
             Some(Command::Message(head)) if self.stage == Stage::In => {
                 let limit = connection.max_payload.get() + HEADROOM;
@@ -125,21 +125,21 @@ impl NatsProtocol {
         }
     }
 
-    /// The message has come whole.
+    /// The message is complete.
     fn deliver(&self, connection: &Rc<Connection>, body: &[u8]) {
         let Some(Command::Message(head)) = wire::command(&self.line) else { return };
         match body.split_at_checked(head.total).map(|(message, end)| (message.split_at_checked(head.headers), end)) {
             Some((Some((headers, payload)), b"\r\n")) => connection.deliver(&head, headers, payload),
-            _ => connection.abort(EngineError::Protocol("a message is longer than the line before it says".to_owned())),
+            _ => connection.abort(EngineError::Protocol("a message is longer than its control line says".to_owned())),
         }
     }
 }
 
 impl LineProtocol for NatsProtocol {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
-        // What is written is bounded by the hub: by its queue, and by what it has subscribed to, which is said all at once.
+        // The hub limits what is written: by its queue, and by its subscriptions, which are all sent at once after the login.
         transport.set_write_buffer_cap(usize::MAX);
-        // The server may not read before it has been read.
+        // The server may not read until its own output has been read.
         transport.set_read_while_congested(true);
         self.connection = self.session.connection(transport);
         Ok(())

@@ -1,4 +1,4 @@
-//! Messages that a stream keeps, read once.
+//! Reading stored messages once.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::error::EngineError;
 use crate::message::{Message, MessageId};
 use crate::topic::Topic;
 
-/// How often a consumer is looked at that has not sent everything.
+/// How often the state of a consumer is requested that has not sent everything.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A message as it came.
+/// A message that was read.
 pub(super) struct Read {
     pub(super) subject: String,
     pub(super) headers: Headers,
@@ -28,18 +28,18 @@ pub(super) struct Read {
     pub(super) number: u64,
 }
 
-/// What has come of a part of a stream so far.
+/// A part of a stream that is being read.
 pub(super) struct Reading {
     read: Vec<Read>,
-    /// How many messages the consumer has sent, those that are not wanted included.
+    /// The number of messages received, including unwanted ones.
     received: u64,
     most: usize,
-    /// The number of the last message that is wanted.
+    /// The number of the last wanted message.
     last: u64,
     firer: Firer<Result<Vec<Read>, ApiError>>,
 }
 
-/// Which part of a stream is read: the server's options for a consumer, and where it ends.
+/// A part of a stream to read: the options of the consumer, and where it ends.
 pub(super) struct Part {
     pub(super) options: Map<String, Value>,
     pub(super) most: usize,
@@ -47,7 +47,7 @@ pub(super) struct Part {
 }
 
 impl Connection {
-    /// Reads a part of a stream, by a consumer that is deleted afterwards.
+    /// Reads a part of a stream, through a consumer that is deleted afterwards.
     pub(super) async fn read_part(self: &Rc<Self>, stream: &str, part: Part) -> Result<Vec<Read>, ApiError> {
         let number = self.number();
         let (sid, subject) = (format!("f{number}"), format!("{}.f.{number}", self.inbox));
@@ -74,8 +74,8 @@ impl Connection {
         result
     }
 
-    /// Waits until a consumer has sent everything. It is looked at again as long as it has not: what it has said of how much that will
-    /// be is no longer so when something was trimmed or has expired meanwhile.
+    /// Waits until a consumer has sent everything. Its state is requested repeatedly, because fewer messages than announced may be left
+    /// when some are trimmed or expire meanwhile.
     async fn read_all(
         self: &Rc<Self>,
         stream: &str,
@@ -96,18 +96,18 @@ impl Connection {
                 match connection.api(&what, &Value::Null).await {
                     Ok(consumer) => connection.end_if_all(number, &consumer),
                     Err(error) if error.is_passing() => {}
-                    // It is gone: another has to be made.
+                    // The consumer is gone: the part is read again.
                     Err(_) => connection.end_reading(number, Some(ApiError::Unanswered(Unanswered::TimedOut))),
                 }
             }
         });
         let read = read.await.unwrap_or(Err(ApiError::Unanswered(Unanswered::TimedOut)));
-        // Should it fail, the server deletes it some seconds later, since nobody listens.
+        // If this fails, the server deletes it some seconds later, because nobody is subscribed.
         self.request(&format!("$JS.API.CONSUMER.DELETE.{stream}.{name}").into(), &[], b"", |_| ());
         read
     }
 
-    /// Ends a reading if the consumer has nothing more to send, and all that it has sent is here.
+    /// Ends a reading if the consumer has nothing more to send, and everything that it has sent has arrived.
     fn end_if_all(&self, number: u64, consumer: &Value) {
         let received = self.readings.borrow().get(&number).map(|reading| reading.received);
         let sent = consumer.pointer("/delivered/consumer_seq").and_then(Value::as_u64);
@@ -116,7 +116,7 @@ impl Connection {
         }
     }
 
-    /// Something came of a reading.
+    /// A message of a reading has arrived.
     pub(super) fn read(self: &Rc<Self>, number: u64, head: &Head<'_>, headers: Headers, payload: &[u8]) {
         let Some(place) = head.reply.and_then(Place::parse) else { return };
         let is_next = {
@@ -135,7 +135,7 @@ impl Connection {
             (reading.received == place.consumer, is_last)
         };
         match is_next {
-            // One is missing: it is read again.
+            // A message is missing: the part is read again.
             (false, _) => self.end_reading(number, Some(ApiError::Unanswered(Unanswered::TimedOut))),
             (true, true) => self.end_reading(number, None),
             (true, false) => {}
@@ -149,7 +149,7 @@ impl Connection {
         }
     }
 
-    /// Reads messages that a topic keeps.
+    /// Reads stored messages of a topic.
     pub(super) async fn page(self: &Rc<Self>, topic: &Topic, from: Start, most: usize) -> Result<Page, ApiError> {
         let stream = self.streams.of_topic(topic);
         let info = match self.stream_info(&stream).await {
@@ -177,7 +177,7 @@ impl Connection {
         self.read_part(&stream.name, Part { options: options.into_iter().collect(), most, last }).await
     }
 
-    /// Gives a Deferred for what a task of this connection finds out, which is tried again as long as the server may yet answer.
+    /// Runs a task of this connection, and repeats it while its error is passing; fires with the result.
     pub(super) fn find_out<T, F>(self: &Rc<Self>, task: impl Fn(Rc<Self>) -> F + 'static) -> Deferred<T>
     where
         T: 'static,
@@ -190,7 +190,7 @@ impl Connection {
                 match task(Rc::clone(&connection)).await {
                     Ok(value) => firer.callback(value),
                     Err(error) if error.is_passing() => {
-                        log::warn!("JetStream is asked again in {PAUSE:?}: {error}");
+                        log::warn!("JetStream is not available, trying again in {PAUSE:?}: {error}");
                         connection.pause().await;
                         continue;
                     }
@@ -206,9 +206,9 @@ impl Connection {
     }
 }
 
-/// For what is asked without a connection.
+/// The error of a request without a connection.
 pub(super) fn not_there() -> EngineError {
-    EngineError::Lost("it was asked for while there was none, or the connection was lost before the answer".to_owned())
+    EngineError::Lost("there was none for the request, or it was lost before the answer".to_owned())
 }
 
 fn kept(topic: &Topic, read: Read) -> Message {

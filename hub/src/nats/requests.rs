@@ -1,4 +1,4 @@
-//! Requests, and the answers to them.
+//! Requests and answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::connection::{Barrier, Connection};
 use crate::error::EngineError;
 
-/// How long the server has to answer, at least, from when it has seen the request. The time of transfer does not count: the link may be slow
-/// and have a backlog.
+/// The minimum time for an answer, from the moment at which the server has seen the request. The transfer does not count, because the link
+/// may be slow and have a backlog.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came in answer.
+/// The answer to a request.
 pub(super) struct Answer<'a> {
-    /// 503 if there is nobody who could answer.
+    /// 503 if there is no responder.
     pub(super) status: Option<u16>,
     pub(super) payload: &'a [u8],
 }
@@ -22,9 +22,9 @@ pub(super) struct Answer<'a> {
 /// Why there is no answer.
 #[derive(Clone, Debug)]
 pub(super) enum Unanswered {
-    /// It did not come in time. The request may have been carried out.
+    /// It did not arrive in time. The request may have been carried out.
     TimedOut,
-    /// We may not ask, in the server's words.
+    /// A permission is missing, in the server's words.
     Denied(String),
     Lost(EngineError),
 }
@@ -36,21 +36,21 @@ struct Pending {
     answered: Answered,
 }
 
-/// The requests that are not answered yet, in the order in which they were made.
+/// The outstanding requests, in the order in which they were made.
 ///
-/// While there are some, the server gets a PING, and another one [`TIMEOUT`] after each PONG. A PONG comes behind everything that the server sent
-/// before it. So a request that it had seen at one PONG, and that is not answered at the next, is given up.
+/// While there are any, a PING is sent [`TIMEOUT`] after the first request and after each PONG. A PONG arrives after everything that the
+/// server sent before it, so a request that the server had seen at one PONG and has not answered at the next has timed out.
 #[derive(Default)]
 pub(super) struct Requests {
     pending: RefCell<BTreeMap<u64, Pending>>,
-    /// Such a PING is on its way, or will be sent.
+    /// Whether such a PING is scheduled or outstanding.
     is_watched: Cell<bool>,
     /// The last request that the server had seen at the last PONG.
     seen: Cell<u64>,
 }
 
 impl Requests {
-    /// The answer to a request came, or nothing that was asked for.
+    /// An answer has arrived; ignored if there is no such request.
     pub(super) fn answer(&self, token: u64, status: Option<u16>, payload: &[u8]) {
         let pending = self.pending.borrow_mut().remove(&token);
         if let Some(pending) = pending {
@@ -58,8 +58,8 @@ impl Requests {
         }
     }
 
-    /// The server did not let us publish on `subject`, which it says once for each message, in their order. Gives whether the message was a
-    /// request; if so, that has failed.
+    /// The server denied a message on `subject`, which it reports once for each message, in their order. If the message was a request, fails
+    /// it and returns true.
     pub(super) fn deny(&self, subject: &str, text: &str) -> bool {
         let denied = {
             let mut pending = self.pending.borrow_mut();
@@ -71,7 +71,6 @@ impl Requests {
         true
     }
 
-    /// The connection is lost.
     pub(super) fn fail_all(&self, error: &EngineError) {
         let pending = std::mem::take(&mut *self.pending.borrow_mut());
         for pending in pending.into_values() {
@@ -79,7 +78,7 @@ impl Requests {
         }
     }
 
-    /// Gives up those up to this one.
+    /// Fails the requests up to this one.
     fn give_up(&self, last: u64) {
         loop {
             let first = {
@@ -93,7 +92,7 @@ impl Requests {
 }
 
 impl Connection {
-    /// Sends a request; `answered` is called from the loop, once.
+    /// Sends a request; `answered` is called once, from the loop.
     pub(super) fn request(
         self: &Rc<Self>,
         subject: &Rc<str>,
@@ -108,7 +107,7 @@ impl Connection {
         self.watch_requests();
     }
 
-    /// Sends a PING in a while, if there are requests.
+    /// Schedules the next PING, if there are requests.
     fn watch_requests(self: &Rc<Self>) {
         if self.requests.pending.borrow().is_empty() || self.requests.is_watched.replace(true) {
             return;

@@ -1,4 +1,4 @@
-//! What outlives a connection: who we are, and who is told.
+//! What outlives a connection: the login, and the hub to report to.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -16,16 +16,16 @@ use crate::broker_url::BrokerUrl;
 use crate::engine::Upstream;
 use crate::error::{EngineError, HubError};
 
-/// What all connections of an engine share.
+/// The state that all connections of an engine share.
 pub(super) struct Session {
     login: Login,
     wants_tls: bool,
     #[cfg(feature = "tls")]
     tls: RefCell<Option<TlsClientConfig>>,
     pub(super) upstream: RefCell<Option<Upstream>>,
-    /// The connection that is there, once it is let in.
+    /// The connection, once it is logged in.
     live: RefCell<Option<Rc<Connection>>>,
-    /// Fires once it is.
+    /// Fired when it is logged in.
     let_in: RefCell<Option<Firer<()>>>,
     known: KnownStreams,
 }
@@ -59,7 +59,7 @@ impl Session {
         }))
     }
 
-    /// Whether there may be no connection without TLS.
+    /// Whether connections without TLS are forbidden.
     pub(super) const fn wants_tls(&self) -> bool {
         self.wants_tls
     }
@@ -79,7 +79,7 @@ impl Session {
         Err("the server wants TLS, and this program was built without the feature `tls`".to_owned())
     }
 
-    /// Adds what says who we are.
+    /// Adds the login to the options of CONNECT.
     pub(super) fn add_login(&self, words: &mut Value) {
         let Login { user, password, token } = &self.login;
         for (name, value) in [("user", user), ("pass", password), ("auth_token", token)] {
@@ -89,13 +89,13 @@ impl Session {
         }
     }
 
-    /// There is a connection, on which the server has to speak now.
+    /// Makes the state of a new connection, on which the server speaks first.
     pub(super) fn connection(&self, transport: &Transport) -> Option<Rc<Connection>> {
         let upstream = self.upstream.borrow().clone()?;
         Some(Connection::new(transport, &upstream, &self.known))
     }
 
-    /// Fires once the new connection is let in; fails if it is lost before.
+    /// Fires when the new connection is logged in; fails if it is lost first.
     pub(super) fn when_let_in(&self) -> Deferred<()> {
         let (deferred, firer) = Deferred::new();
         let old = self.let_in.replace(Some(firer));
@@ -137,13 +137,13 @@ impl Session {
         }
     }
 
-    /// The connection, if we are let in.
+    /// Returns the connection, if it is logged in.
     pub(super) fn live(&self) -> Option<Rc<Connection>> {
         self.live.borrow().clone()
     }
 }
 
-/// Without the password: it is what a log shows.
+/// Without the login, because logs show it.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("is_connected", &self.live.borrow().is_some()).finish_non_exhaustive()

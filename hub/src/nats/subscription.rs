@@ -1,4 +1,4 @@
-//! A subscription to messages that nobody keeps.
+//! Subscriptions to live messages.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,20 +10,20 @@ use crate::engine::{InterestId, Upstream};
 use crate::message::Message;
 use crate::topic::{Pattern, Topic};
 
-/// A subscription, whose `sid` is the hub's number for it.
+/// A subscription; its `sid` is its [`InterestId`].
 pub(super) struct Subscription {
     id: InterestId,
     pattern: Pattern,
-    /// The topic of the last message; with a pattern without wildcards, of all.
+    /// The topic of the last message, which is the topic of every message if the pattern has no wildcards.
     topic: RefCell<Option<Topic>>,
     state: Cell<State>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum State {
-    /// The server has not answered yet.
+    /// Sent to the server and not answered.
     Asked,
-    /// The hub knows that it has begun, or that it will not.
+    /// The hub has been told that it has begun or is refused.
     Told,
 }
 
@@ -45,29 +45,29 @@ impl Subscription {
         self.state.get() == State::Told
     }
 
-    /// The server has begun it.
+    /// The subscription has begun at the server.
     pub(super) fn begun(&self, upstream: &Upstream) {
         if self.state.replace(State::Told) == State::Asked {
             upstream.subscribed(self.id, None);
         }
     }
 
-    /// The server refuses it.
+    /// The server refuses the subscription.
     pub(super) fn refuse(&self, upstream: &Upstream, why: &str) {
         self.state.set(State::Told);
         upstream.refused(self.id, why);
     }
 
-    /// The hub wants no more of it.
+    /// The hub has ended the subscription.
     pub(super) fn end(&self) {
         self.state.set(State::Told);
     }
 
     pub(super) fn deliver(&self, upstream: &Upstream, subject: &str, headers: Headers, payload: &[u8]) {
         let Some(topic) = self.topic_of(subject) else {
-            return log::debug!("a message on {subject:?}, which is no topic, is left out");
+            return log::debug!("ignoring a message on {subject:?}, which is not a topic");
         };
-        // A message may come before the answer that it has begun.
+        // A message may arrive before the PONG.
         self.begun(upstream);
         upstream.message(self.id, &message(topic, headers, payload));
     }
@@ -78,7 +78,7 @@ impl Subscription {
             return Some(topic.clone());
         }
         let topic: Topic = subject.parse().ok()?;
-        // The server's wildcards match its own subjects as well.
+        // The server's wildcards match its internal subjects, too.
         if !self.pattern.matches(&topic) {
             return None;
         }
@@ -87,7 +87,7 @@ impl Subscription {
     }
 }
 
-/// What came, for the hub.
+/// Makes the hub's message.
 pub(super) fn message(topic: Topic, headers: Headers, payload: &[u8]) -> Message {
     let message = Message::new(topic, SharedBytes::from(payload.to_vec()));
     if headers.fields.is_empty() { message } else { message.with_headers(headers.fields) }

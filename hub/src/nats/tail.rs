@@ -1,4 +1,4 @@
-//! A subscription to messages that their topic keeps.
+//! Subscriptions to stored topics.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -17,35 +17,35 @@ use crate::engine::InterestId;
 use crate::message::{Gap, MessageId};
 use crate::topic::Topic;
 
-/// How often the server says that it has nothing new.
+/// The server's interval for heartbeats while there are no messages.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// After so long without a word, and with none on the way, another consumer is made.
+/// After this time without messages or heartbeats, the consumer is replaced.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// What a consumer of the server's sends us of a topic's stream, from one message on.
+/// A subscription to a topic's stream, through a consumer at the server.
 ///
-/// A consumer is never mended: when one of its messages is missing or it is silent, another is made that begins after the last
-/// message that came. Each has a `sid` of its own, so that what is still on its way from the last one is told apart.
+/// A consumer is never repaired: if a message is missing or it goes silent, it is replaced by another that begins after the last message
+/// received. Each consumer has its own `sid`, so that messages of the previous one, which may still arrive, are recognized.
 pub(super) struct Tail {
     id: InterestId,
     topic: Topic,
     /// How many messages the stream should keep.
     keep: u64,
-    /// How many consumers there have been before this one.
+    /// The number of consumers before this one.
     generation: Cell<u64>,
-    /// The number of the last message that came, or that came before the first that is wanted; none until that is known.
+    /// The number of the last message received, or of the one to begin after; `None` until that is known.
     last: Cell<Option<u64>>,
-    /// How many this consumer has sent.
+    /// The number of messages received from this consumer.
     received: Cell<u64>,
-    /// The hub knows that it has begun.
+    /// Whether the hub has been told that the subscription has begun.
     is_told: Cell<bool>,
-    /// What happens if the consumer goes silent; none while the server is asked whether something is on the way.
+    /// The time at which the consumer counts as silent; `None` while a PING is outstanding.
     watch: RefCell<Option<DelayedCall>>,
     known: Rc<RefCell<Known>>,
 }
 
 impl Tail {
-    /// Begins after message `after`, or with the next that is stored, in a stream that keeps at least `keep`.
+    /// Begins after message `after`, or with the next one that is stored, in a stream that keeps at least `keep` messages.
     pub(super) fn begin(connection: &Rc<Connection>, id: InterestId, topic: Topic, keep: u64, after: Option<MessageId>) {
         let tail = Rc::new(Self {
             id,
@@ -70,7 +70,7 @@ impl Tail {
         format!("{}.{}", self.id.0, self.generation.get())
     }
 
-    /// Nobody wants more of it.
+    /// Ends the subscription.
     pub(super) fn end(&self) {
         self.generation.set(u64::MAX);
         if let Some(watch) = self.watch.take() {
@@ -78,9 +78,9 @@ impl Tail {
         }
     }
 
-    /// Makes another consumer, which begins after the last message that came.
+    /// Replaces the consumer by one that begins after the last message received.
     fn begin_anew(self: &Rc<Self>, connection: &Rc<Connection>, why: &str) {
-        log::info!("the messages of {} are asked for anew: {why}", self.topic);
+        log::info!("replacing the consumer of {}: {why}", self.topic);
         connection.send_unsubscribe(&self.sid(), None);
         self.generation.set(self.generation.get() + 1);
         self.seek(connection);
@@ -106,7 +106,7 @@ impl Tail {
             match result {
                 Ok(()) => return self.watch(connection),
                 Err(error) if error.is_passing() || error.is_missing_stream() => {
-                    log::warn!("the messages of {} are asked for again in {PAUSE:?}: {error}", self.topic);
+                    log::warn!("the consumer of {} cannot be created, trying again in {PAUSE:?}: {error}", self.topic);
                     connection.send_unsubscribe(&self.sid(), None);
                     connection.pause().await;
                 }
@@ -147,8 +147,8 @@ impl Tail {
         connection.api(&format!("CONSUMER.CREATE.{}", stream.name), &body).await.map(drop)
     }
 
-    /// What is missing between the last message that came and the first that the stream still has, and after which message to go on
-    /// then.
+    /// Returns the gap, if any, between the last message received and the first that the stream still has, and the message after which to
+    /// continue.
     async fn gap(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo) -> Result<Option<(Gap, u64)>, ApiError> {
         let Some(last) = self.last.get() else { return Ok(None) };
         let oldest = info.first_seq - 1;
@@ -156,13 +156,13 @@ impl Tail {
         let is_there = match recent.last() {
             _ if last > info.last_seq => false,
             Some((number, time)) if *number == last => self.time_of(connection, stream, last).await? == Some(*time),
-            // Nothing is known of it. The time at which a stream was made says little where more is known: the server takes that of a
-            // restart for it, once the stream's settings are changed after it.
+            // No message is remembered, so the creation time must do. It is less reliable: if the configuration of a stream is changed
+            // after a restart, the server reports the time of the restart.
             _ => !self.known.borrow().is_another(info),
         };
         if !is_there {
-            // A server that is killed loses what it has confirmed and not written yet; nats-server 2.9 does. Others may have stored
-            // something under the same numbers since.
+            // A server that is killed may lose messages that it has confirmed but not yet written, as nats-server 2.9 does. Others may
+            // have stored messages under the same numbers since.
             let after = self.last_that_is_there(connection, stream, &recent).await?;
             return Ok(Some((Gap::Reset, after.unwrap_or(oldest))));
         }
@@ -170,7 +170,7 @@ impl Tail {
         Ok(is_trimmed.then_some((Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) }, oldest)))
     }
 
-    /// The last of these messages that the stream still has as they came; all before it are there, too.
+    /// Returns the last of these messages that the stream still has unchanged; it has all before it, too.
     async fn last_that_is_there(
         &self,
         connection: &Rc<Connection>,
@@ -189,7 +189,7 @@ impl Tail {
         Ok(there.checked_sub(1).and_then(|last| recent.get(last)).map(|(number, _)| *number))
     }
 
-    /// When the message that has this number now was stored; none if there is none.
+    /// Returns when the message with this number was stored; `None` if there is none.
     async fn time_of(&self, connection: &Rc<Connection>, stream: &str, number: u64) -> Result<Option<u64>, ApiError> {
         match connection.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": number })).await {
             Ok(value) => Ok(value.pointer("/message/time").and_then(Value::as_str).and_then(wire::nanoseconds)),
@@ -198,7 +198,7 @@ impl Tail {
         }
     }
 
-    /// Sets after which message to begin, and tells the hub.
+    /// Sets the message after which to begin, and tells the hub.
     fn place(&self, connection: &Connection, info: &StreamInfo, gap: Option<(Gap, u64)>) {
         let last = match (self.last.get(), &gap) {
             (_, Some((_, after))) => *after,
@@ -219,8 +219,8 @@ impl Tail {
         }
     }
 
-    /// Makes another consumer if this one says nothing for too long. Since its words may be held up on a slow link, a PING is sent first: what
-    /// counts is that nothing came before the PONG.
+    /// Replaces the consumer if it is silent for [`SILENCE`]. Because its messages may be delayed on a slow link, a PING is sent first: the
+    /// consumer is replaced only if nothing has arrived before the PONG.
     fn watch(self: &Rc<Self>, connection: &Rc<Connection>) {
         let (tail, there) = (Rc::downgrade(self), Rc::downgrade(connection));
         let call = connection.transport.reactor().call_later(SILENCE, move || {
@@ -235,10 +235,10 @@ impl Tail {
         }
     }
 
-    /// The PONG has come, and with it everything that the server had sent before.
+    /// The PONG has arrived, and with it everything that the server had sent before.
     pub(super) fn ponged(self: &Rc<Self>, connection: &Rc<Connection>, generation: u64) {
         if self.watch.borrow().is_none() && self.generation.get() == generation {
-            self.begin_anew(connection, "the server has said nothing of them");
+            self.begin_anew(connection, "it is silent");
         }
     }
 
@@ -260,11 +260,11 @@ impl Tail {
         match (headers.status, head.reply.and_then(Place::parse)) {
             (Some(100), _) => self.hear(connection, head, &headers),
             (None, Some(place)) => self.take(connection, place, headers, payload),
-            _ => log::debug!("the server sends something on {} that is no message", self.topic),
+            _ => log::debug!("what the server sends for {} is not a message", self.topic),
         }
     }
 
-    /// A word of the server's about the consumer.
+    /// A heartbeat or a flow-control request has arrived.
     fn hear(self: &Rc<Self>, connection: &Rc<Connection>, head: &Head<'_>, headers: &Headers) {
         if let Some(reply) = head.reply.or_else(|| headers.get("Nats-Consumer-Stalled")) {
             if connection.transport.is_congested() {
@@ -275,13 +275,13 @@ impl Tail {
         }
         let sent = headers.get("Nats-Last-Consumer").and_then(|number| number.parse::<u64>().ok());
         if sent.is_some_and(|sent| sent != self.received.get()) {
-            self.begin_anew(connection, "some that the server has sent are missing");
+            self.begin_anew(connection, "messages are missing");
         }
     }
 
     fn take(self: &Rc<Self>, connection: &Rc<Connection>, place: Place, headers: Headers, payload: &[u8]) {
         if place.consumer != self.received.get() + 1 {
-            return self.begin_anew(connection, "one that the server has sent is missing");
+            return self.begin_anew(connection, "a message is missing");
         }
         self.received.set(place.consumer);
         let last = self.last.get().unwrap_or_default();
@@ -291,7 +291,7 @@ impl Tail {
         self.last.set(Some(place.stream));
         self.known.borrow_mut().note_message(place.stream, place.time);
         if place.stream > last + 1 {
-            // Trimmed before they could be sent; or somebody has deleted them.
+            // Trimmed or deleted before they could be sent.
             connection.upstream.missed(self.id, &Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) });
         }
         let message = message(self.topic.clone(), headers, payload).with_id(MessageId { major: 0, minor: place.stream });

@@ -1,12 +1,12 @@
-//! What a server sends, as text.
+//! Parsing and writing the lines and headers of the protocol.
 
 use serde_json::Value;
 
-/// What a control line says.
+/// A control line.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Command<'a> {
     Info(&'a str),
-    /// A message, whose bytes follow.
+    /// A message; its bytes follow.
     Message(Head<'a>),
     Ping,
     Pong,
@@ -14,19 +14,19 @@ pub(super) enum Command<'a> {
     Error(&'a str),
 }
 
-/// The line before a message.
+/// The control line of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Head<'a> {
     pub(super) subject: &'a str,
     pub(super) sid: &'a str,
     pub(super) reply: Option<&'a str>,
-    /// How many bytes of what follows are headers.
+    /// The length of the headers in bytes.
     pub(super) headers: usize,
-    /// How many bytes follow, headers included, without the line break behind them.
+    /// The length of headers and payload in bytes, without the line break after them.
     pub(super) total: usize,
 }
 
-/// Reads a control line; none if it is not of the protocol.
+/// Parses a control line; returns `None` if it is malformed.
 pub(super) fn command(line: &[u8]) -> Option<Command<'_>> {
     let line = std::str::from_utf8(line).ok()?;
     let (name, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
@@ -61,7 +61,7 @@ fn head(rest: &str, has_headers: bool) -> Option<Head<'_>> {
     (headers <= total).then_some(Head { subject, sid, reply, headers, total })
 }
 
-/// Digits alone: `parse` takes a sign as well.
+/// Parses digits only; `parse` alone would accept a sign.
 fn number(text: &str) -> Option<usize> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
@@ -69,13 +69,13 @@ fn number(text: &str) -> Option<usize> {
 /// The headers of a message.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Headers {
-    /// The number in the first line, such as 503 where nobody answers.
+    /// The status in the first line, such as 503 if there is no responder.
     pub(super) status: Option<u16>,
     pub(super) fields: Vec<(String, String)>,
 }
 
 impl Headers {
-    /// Reads what is before a payload; what is no header in it is left out.
+    /// Parses the headers before a payload; skips malformed lines.
     pub(super) fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.split("\r\n");
@@ -89,13 +89,13 @@ impl Headers {
         Self { status, fields }
     }
 
-    /// The first value of this name.
+    /// Returns the value of the first header with this name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
-/// Writes headers as they stand before a payload.
+/// Encodes the headers before a payload.
 pub(super) fn write_headers<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     let mut bytes = b"NATS/1.0\r\n".to_vec();
     for (name, value) in fields {
@@ -107,16 +107,16 @@ pub(super) fn write_headers<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>
     bytes
 }
 
-/// Where a message is in its stream, from the subject to which it would be acknowledged.
+/// The position of a message in its stream, from the subject on which it would be acknowledged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {
     /// Its number in the stream.
     pub(super) stream: u64,
-    /// Its number among those that the consumer was sent.
+    /// Its number among the messages of the consumer.
     pub(super) consumer: u64,
     /// When it was stored, in nanoseconds since 1970.
     pub(super) time: u64,
-    /// How many follow it.
+    /// The number of messages after it.
     pub(super) pending: u64,
 }
 
@@ -132,7 +132,7 @@ impl Place {
     }
 }
 
-/// What a server says of itself.
+/// The INFO of a server.
 #[derive(Debug)]
 pub(super) struct ServerInfo {
     pub(super) max_payload: usize,
@@ -155,7 +155,7 @@ impl ServerInfo {
     }
 }
 
-/// Nanoseconds since 1970 of a time such as `2026-11-30T14:49:42.772289916Z`.
+/// Returns the nanoseconds since 1970 of a time such as `2026-11-30T14:49:42.772289916Z`.
 pub(super) fn nanoseconds(time: &str) -> Option<u64> {
     let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());

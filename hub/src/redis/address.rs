@@ -32,9 +32,7 @@ impl RedisAddress {
                 "sharded" if matches!(value.as_str(), "" | "true" | "yes" | "1") => sharded = true,
                 "ca" if url.scheme == "rediss" => roots = Some(value.as_str()),
                 _ => {
-                    return Err(wrong(format!(
-                        "there is no option {name:?} such as this: there are sharded, and ca=FILE for rediss"
-                    )));
+                    return Err(wrong(format!("{name:?} is not an option: use sharded, or with rediss ca=FILE")));
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::topic::{Pattern, Topic};
 use super::command::{Answer, Pending};
 use super::session::Session;
 
-/// The live subscriptions: all but those to topics that keep their messages.
+/// The live subscriptions: all but those to stored topics.
 #[derive(Default)]
 pub(super) struct Channels {
     by_name: RefCell<HashMap<Rc<[u8]>, Channel>>,
@@ -23,7 +23,7 @@ pub(super) struct Channels {
 /// A channel or a glob; several patterns may have the same glob.
 #[derive(Clone)]
 struct Channel {
-    /// None if it is a glob.
+    /// `None` if it is a glob.
     topic: Option<Topic>,
     wanted: Rc<[(InterestId, Pattern)]>,
 }
@@ -125,7 +125,7 @@ impl Session {
 
     pub(super) fn pattern_message(&self, glob: &[u8], name: &[u8], payload: &[u8]) {
         let Some(channel) = self.channels.find(glob) else { return };
-        // Other programs may use channels that are no topics; no pattern matches them.
+        // Other programs may use channels that are not topics; no pattern matches them.
         let topic = std::str::from_utf8(name).ok().and_then(|name| name.parse::<Topic>().ok());
         let Some(topic) = topic else { return };
         let message = Message::new(topic, SharedBytes::from(payload.to_vec()));

@@ -115,7 +115,7 @@ impl Session {
         let (kind, slot, place) = (words.next(), words.next(), words.next().unwrap_or_default());
         let (Some(slot), Some(host)) = (slot.and_then(|slot| slot.parse::<u16>().ok()), place_of(from, place)) else {
             from.take_back(pending);
-            return from.lose(EngineError::Protocol(format!("{said:?} names no slot and no node")));
+            return from.lose(EngineError::Protocol(format!("{said:?} is not a redirection")));
         };
         let Some(node) = self.node(&host) else {
             from.take_back(pending);

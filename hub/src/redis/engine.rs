@@ -30,7 +30,7 @@ const FACTOR: f64 = 1.6;
 /// A session of at least this length does not count as a failure.
 const SHORT: Duration = Duration::from_secs(10);
 
-/// Redis: pub/sub for live messages, streams for topics that keep theirs, keys that expire for presence.
+/// Redis: pub/sub for live messages, streams for stored topics, keys that expire for presence.
 pub(crate) struct RedisEngine(Rc<Inner>);
 
 pub(super) struct Inner {
@@ -74,7 +74,7 @@ impl RedisEngine {
     }
 
     fn with<T: 'static>(&self, call: impl FnOnce(&Rc<Session>) -> Deferred<T>) -> Deferred<T> {
-        let lost = || defer::fail(EngineError::Lost("it is not there".to_owned()));
+        let lost = || defer::fail(EngineError::Lost("there is none".to_owned()));
         self.session().map_or_else(lost, |session| call(&session))
     }
 }

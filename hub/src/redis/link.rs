@@ -16,7 +16,7 @@ use super::command::{Answer, Pending, encode, encode_all_but_last};
 use super::receiving::Receiving;
 use super::session::Session;
 
-/// After how much silence Redis is asked for a sign of life, and how long it has to answer.
+/// How long Redis may be silent before it gets a PING, and how long it then has to answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How many unsent bytes end the connection: more than the longest message, and more than the hub sends before it checks for congestion.
@@ -53,7 +53,7 @@ struct Shared {
     long: DeferredSemaphore,
     /// Commands that wait for the login.
     early: RefCell<Vec<(Vec<u8>, Pending)>>,
-    /// Whether anything came since the last check, and whether a sign of life was asked for.
+    /// Whether anything has arrived since the last check, and whether a PING is outstanding.
     heard: Cell<bool>,
     asked: Cell<bool>,
     timer: RefCell<Option<DelayedCall>>,

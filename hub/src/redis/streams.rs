@@ -1,4 +1,4 @@
-//! Topics that keep their messages: each is a stream whose key is the topic.
+//! Stored topics: each is a stream whose key is the topic.
 
 use std::rc::Rc;
 
@@ -73,7 +73,7 @@ impl Entry {
 }
 
 impl StreamInfo {
-    /// Returns none if there is no such stream.
+    /// Returns `None` if there is no such stream.
     pub(super) fn new(result: Answered) -> Result<Option<Self>, EngineError> {
         let reply = match result {
             Err(EngineError::Refused(said)) if said.contains("no such key") => return Ok(None),
@@ -115,7 +115,7 @@ impl Session {
         parts.extend([ORIGIN.as_bytes(), origin.as_bytes()]);
         let stored = self.call(key, &parts);
         if !self.address.sharded {
-            // For those who subscribe to a pattern.
+            // For subscribers to patterns.
             self.main.send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
         }
         stored.add_both(|answered| {

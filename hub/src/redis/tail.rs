@@ -1,4 +1,4 @@
-//! The ends of streams: following what is added to the topics that keep their messages.
+//! Subscriptions to stored topics: following what is added to their streams.
 //!
 //! After a stream was read, Redis reports its next change (`CLIENT TRACKING`), and it is read again, starting with the last entry that was read before:
 //! if that is gone, others may have been trimmed with it, and a gap is reported. So a message costs the same whatever the number of topics, and no

@@ -31,5 +31,5 @@ fn a_hub_that_there_is_not_is_told_in_words() {
     let arguments = ["--listen", "127.0.0.1:0", "--hub", "mqtt:127.0.0.1"].map(str::to_owned);
     // As `main` prints it.
     let said = format!("{:?}", chat::run(arguments.into_iter()).unwrap_err());
-    assert!(said.starts_with("\"mqtt:127.0.0.1\" names no hub") && said.contains("redis:"), "{said}");
+    assert!(said.starts_with("\"mqtt:127.0.0.1\" is not the address of a hub") && said.contains("redis:"), "{said}");
 }

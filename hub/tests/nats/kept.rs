@@ -7,7 +7,7 @@ use torsade::simulated::Faults;
 
 use crate::support::World;
 
-const RESET: &str = "(the broker has lost the messages that it had kept)";
+const RESET: &str = "(the broker has lost its stored messages)";
 
 #[test]
 fn what_was_stored_while_nobody_listened_comes_after_the_return() {
@@ -37,7 +37,7 @@ fn what_was_trimmed_meanwhile_is_told() {
         world.server.publish("log.a", number.to_string().as_bytes());
     }
     world.run(5);
-    assert_eq!(list.take(), "0-1 one, (messages after 0-1 are not kept any more), 0-5 5, 0-6 6, 0-7 7, 0-8 8, 0-9 9");
+    assert_eq!(list.take(), "0-1 one, (messages after 0-1 are no longer stored), 0-5 5, 0-6 6, 0-7 7, 0-8 8, 0-9 9");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn without_jetstream_nothing_hangs() {
     world.server.set_jetstream(false);
     let hub = world.hub(1);
     world.value(hub.when_connected());
-    let text = "the broker cannot do it: its JetStream is off: start nats-server with -js, and let this account use it";
+    let text = "the broker does not support this: its JetStream is off: start nats-server with -js, and let this account use it";
     assert_eq!(world.result(hub.publish_stored("log.a", "one")).unwrap_err(), text);
     assert_eq!(world.result(hub.present("room")).unwrap_err(), text);
     let list = world.notes();

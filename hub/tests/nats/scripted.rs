@@ -7,7 +7,7 @@ use torsade::simulated::{Faults, Simulation, simulate_with};
 
 use crate::support::World;
 
-const MISSED: &str = "(messages were missed while the broker was not to be reached)";
+const MISSED: &str = "(messages were missed while the broker could not be reached)";
 
 #[test]
 fn messages_come_in_order_over_bad_networks() {

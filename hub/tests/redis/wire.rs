@@ -185,7 +185,7 @@ fn what_was_trimmed_away_or_lost_is_told() {
     world.redis.drop_all();
     world.run(3000);
     assert_eq!(seen.borrow().len(), 4, "{seen:?}");
-    assert!(seen.borrow()[2].contains("not kept any more") && seen.borrow()[3] == "four", "{seen:?}");
+    assert!(seen.borrow()[2].contains("no longer stored") && seen.borrow()[3] == "four", "{seen:?}");
     // An older disk.
     world.redis.return_to(&snapshot);
     world.redis.drop_all();

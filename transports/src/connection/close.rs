@@ -233,13 +233,13 @@ impl State {
         Some(stats)
     }
 
-    /// The peer may have acknowledged our end: a close that waits for that checks soon.
+    /// The peer may have acknowledged our end: a close that waits for that checks soon. Further hints do not put the check off.
     pub(super) fn hint_at_acknowledgement(&mut self, now: Duration) {
         let patience = self.close_timeout().flush;
         if let Some(close) = self.life.close_mut()
             && let Some(progress) = &mut close.progress
+            && progress.hint()
         {
-            progress.hint();
             let next = progress.next_look(now, patience);
             close.look_in(next);
         }

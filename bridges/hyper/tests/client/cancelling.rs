@@ -89,7 +89,6 @@ fn a_server_that_answers_before_it_has_the_request_does_not_keep_the_connection(
         }
         raw.head().await.unwrap();
         raw.send("HTTP/1.1 413 Too Much\r\ncontent-length: 0\r\n\r\n").await?;
-        // Reads no further.
         raw.connection.transport().reactor().sleep(1000 * SECOND).await?;
         Ok(())
     });

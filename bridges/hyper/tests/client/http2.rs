@@ -23,7 +23,6 @@ use super::*;
 struct Server {
     connections: Rc<Cell<usize>>,
     open: Rc<Cell<usize>>,
-    /// Requests in progress.
     serving: Rc<Cell<usize>>,
     /// Ends the connections one after the other: with GOAWAY if true, else at once.
     ends: DeferredQueue<bool>,

@@ -55,7 +55,6 @@ where
     task.into_result().expect("the task has ended").unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// What a server has seen.
 #[derive(Clone, Default)]
 struct Seen {
     connections: Rc<Cell<usize>>,
@@ -140,7 +139,6 @@ async fn text(response: Response<ResponseBody>) -> Result<String, ClientError> {
     Ok(String::from_utf8(response.into_body().collect().await?.to_bytes().to_vec()).unwrap())
 }
 
-/// Fetches the server's root.
 async fn fetch(client: &Client) -> Result<String, ClientError> {
     text(client.get("http://10.0.0.1/").await?).await
 }

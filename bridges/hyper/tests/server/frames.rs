@@ -34,7 +34,6 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A GET of `path`.
 pub fn get(stream: u32, path: &str) -> Vec<u8> {
     let length = u8::try_from(path.len()).expect("short");
     let block = [&[0x82, 0x86, 0x41, 1, b'a', 0x04, length], path.as_bytes()].concat();

@@ -24,7 +24,6 @@ impl Random {
     }
 }
 
-/// A valid conversation.
 fn conversation(http2: bool) -> Vec<u8> {
     let http1 = "GET / HTTP/1.1\r\nhost: a\r\nx: y\r\n\r\n\
         POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\nhello\

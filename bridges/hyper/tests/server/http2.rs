@@ -20,7 +20,6 @@ use crate::world::{BoxError, SERVER, World};
 type Body = Either<Full<Bytes>, RequestBody>;
 type Sender = SendRequest<Full<Bytes>>;
 
-/// What the service has seen.
 #[derive(Default)]
 struct Seen {
     now: Cell<usize>,

@@ -8,7 +8,6 @@ use torsade_hyper::{HttpServer, RequestBody};
 use crate::frames::*;
 use crate::world::{Answer, World};
 
-/// The expected result.
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
     /// The next request is answered.

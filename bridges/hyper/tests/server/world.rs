@@ -16,10 +16,8 @@ use torsade_hyper::{HttpServer, RequestBody};
 pub type BoxError = Box<dyn Error + Send + Sync>;
 pub type Answer = Result<Response<Full<Bytes>>, BoxError>;
 
-/// Where the server is.
 pub const SERVER: &str = "10.0.0.1:80";
 
-/// A network with a server.
 pub struct World {
     pub simulation: Simulation,
     pub server: Reactor,
@@ -84,7 +82,6 @@ struct State {
 }
 
 impl Client {
-    /// Calls `call` when the client is connected.
     pub fn when_connected(&self, world: &World, call: impl FnOnce(&Transport)) {
         while self.0.borrow().transport.is_none() {
             world.simulation.run_for(Duration::from_millis(1)).expect("runs");

@@ -57,7 +57,6 @@ const WAYS: &[Way] = &[
     Way::Tls(Version::Two),
 ];
 
-/// The result of each request.
 type Outcomes = Rc<RefCell<Vec<Result<(), Failed>>>>;
 
 #[test]

@@ -102,7 +102,6 @@ const fn byte_at(at: usize) -> u8 {
     (at ^ (at >> 8) ^ (at >> 16)) as u8
 }
 
-/// The answer to a request.
 pub async fn answer<B>(timer: TorsadeTimer, request: Request<B>) -> Result<Response<Pieces>, Failed>
 where
     B: Body<Data = Bytes>,

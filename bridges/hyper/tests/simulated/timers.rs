@@ -19,7 +19,6 @@ use crate::SECOND;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Counts wakes.
 #[derive(Default)]
 struct Woken(AtomicU32);
 

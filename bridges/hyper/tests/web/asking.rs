@@ -119,7 +119,6 @@ pub fn ask_with_body(address: SocketAddr, request: &str, body: &[u8]) -> Answer 
     read(&answer)
 }
 
-/// Parses an answer.
 pub fn read(answer: &[u8]) -> Answer {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();

@@ -13,7 +13,6 @@ fn served(folder: &Path) -> Served {
     Served::new(move |reactor| web_server::start(reactor, "127.0.0.1:0", folder))
 }
 
-/// The decoded body.
 fn decoded(answer: &Answer) -> Vec<u8> {
     let coding = answer.header("content-encoding");
     if coding.is_empty() {

@@ -1,9 +1,9 @@
-"""Runs one of Twisted's own web examples, on whatever port is free, and prints that.
+"""Runs one of Twisted's own web examples on a free port, and prints the port.
 
     python original.py PROGRAM [OLD=NEW ...]
 
-PROGRAM is a program, a resource (`.rpy`), or a howto (`.rst`), of which the last listing with imports is run. In its text each
-OLD is replaced. Listening is redirected, and five seconds are made short; nothing else is changed.
+PROGRAM is a program, a resource (`.rpy`), or a howto (`.rst`), whose last listing with imports is run. Each OLD in its text is
+replaced. Listening is redirected, and five seconds are shortened; nothing else is changed.
 """
 
 import re
@@ -35,6 +35,6 @@ namespace = {"__name__": "__main__"}
 exec(compile(text, sys.argv[1], "exec"), namespace)
 if "reactor.run" not in text:
     resource = namespace["resource"]
-    resource.isLeaf = True  # a script is asked for by its name, and nothing is behind that
+    resource.isLeaf = True  # a script is requested by its name, with nothing after it
     reactor.listenTCP(0, Site(resource))
     reactor.run()

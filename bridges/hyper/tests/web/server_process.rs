@@ -23,7 +23,6 @@ impl ServerProcess {
         Self { child, address }
     }
 
-    /// What the child does.
     pub fn run() {
         let reactor = Reactor::new().unwrap();
         let port = web_server::start(&reactor, "127.0.0.1:0", std::env::var("FOLDER").unwrap()).unwrap();

@@ -24,7 +24,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A network with the server.
 fn network() -> Simulation {
     let simulation = Simulation::new(1);
     let server = simulation.host("10.0.0.1");
@@ -115,7 +114,6 @@ impl Client {
         }
     }
 
-    /// The next line of the chat.
     async fn line(&mut self) -> Result<String> {
         match self.frame().await? {
             Some((0x81, line)) => Ok(String::from_utf8(line)?),

@@ -154,7 +154,6 @@ fn whoever_does_not_read_is_put_out_and_the_others_miss_nothing() {
         reactor.sleep(10 * SECOND).await?;
         let error = bob.rest().await.expect_err("it was aborted");
         assert!(error.to_string().contains("reset"), "{error}");
-        // The name is free.
         member(&reactor, "Bob").await?;
         Ok(())
     });

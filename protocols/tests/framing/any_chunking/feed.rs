@@ -5,7 +5,6 @@ use torsade_protocols::{Decoder, FrameDecoder, LineDecoder};
 /// The output until the first error, and whether there was one. What an error contains depends on the cuts.
 pub type Outcome = (Vec<Vec<u8>>, bool);
 
-/// The lines in these pieces.
 pub fn lines(pieces: &[&[u8]], delimiter: &[u8], limit: usize) -> Outcome {
     let mut decoder = LineDecoder::new();
     decoder.set_delimiter(delimiter);
@@ -24,7 +23,6 @@ pub fn lines(pieces: &[&[u8]], delimiter: &[u8], limit: usize) -> Outcome {
     (lines, false)
 }
 
-/// The frames in these pieces.
 pub fn frames<D>(decoder: D, pieces: &[&[u8]], limit: usize) -> Outcome
 where
     D: for<'a> Decoder<Frame<'a> = &'a [u8]>,

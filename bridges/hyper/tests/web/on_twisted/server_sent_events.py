@@ -1,4 +1,4 @@
-"""The example server_sent_events as it is on Twisted; `/events?COUNT` ends after so many, and does not take a second for each."""
+"""The example server_sent_events on Twisted; `/events?COUNT` ends after that many, without a second between them."""
 
 from twisted.internet import reactor
 from twisted.internet.task import LoopingCall

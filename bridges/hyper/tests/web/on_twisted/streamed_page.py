@@ -1,4 +1,4 @@
-"""The example streamed_page as it is on Twisted: a pull producer for a request."""
+"""The example streamed_page on Twisted: a pull producer for a request."""
 
 from twisted.internet import reactor
 from twisted.internet.interfaces import IPullProducer
