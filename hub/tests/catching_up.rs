@@ -1,4 +1,4 @@
-//! How a listener that begins with what is kept meets what comes meanwhile, with an engine that answers when the test says so.
+//! Replay while new messages arrive, with an engine that answers when the test says so.
 
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]

@@ -1,4 +1,4 @@
-//! What the hub makes of an engine that does what the contract of [`Engine`] allows, in an order that a test chooses.
+//! The hub with an engine that does what the contract of [`Engine`] allows, in an order that the test chooses.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test, in functions that clippy takes for others")]
 

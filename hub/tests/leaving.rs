@@ -1,4 +1,4 @@
-//! That a member that has left costs nothing; alone in its process, whose memory is looked at.
+//! A member that has left costs no memory. This suite is alone in its process, whose memory is measured.
 
 #![cfg(target_os = "linux")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]

@@ -1,4 +1,4 @@
-//! What is particular to the hub of one process: workers that share it, its bounds, what it keeps in memory.
+//! What is particular to `local:` hubs: workers that share one, limits, stored topics in memory.
 
 #![cfg(unix)]
 #![allow(missing_docs, reason = "a test")]

@@ -1,4 +1,4 @@
-//! What people have said and heard, and what has to hold of it.
+//! What people have said and heard, and what must hold for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

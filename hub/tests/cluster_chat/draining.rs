@@ -1,4 +1,4 @@
-//! A process is replaced while people talk: HAProxy gives it nobody more, its members leave when they like, and nobody loses a line.
+//! A process is replaced while people talk: HAProxy sends it no new connections, its members leave when they like, and no line is lost.
 
 use crate::broker::Broker;
 use crate::diary::{Diary, Pages};

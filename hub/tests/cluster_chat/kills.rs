@@ -1,4 +1,4 @@
-//! People talk while the broker, a process and HAProxy are killed and begun again, each of the three 20 times.
+//! People talk while the broker, a process and HAProxy are killed and restarted, each of them 20 times.
 
 use crate::broker::Broker;
 use crate::diary::{Diary, Pages};

@@ -1,4 +1,4 @@
-//! People who talk without end, and come again when they are disconnected; all on one thread.
+//! People who talk without end, and reconnect when they are disconnected; all on one thread.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -125,7 +125,7 @@ impl Inner {
         } else if let Some(heard) = read(line) {
             self.heard(heard);
         } else {
-            // The name is taken, by the session that a dead process has left, or the room is not to be reached.
+            // The name is still taken by the session of a dead process, or the room cannot be reached.
             self.heard(Heard::Other(line.to_owned()));
             let is_in = self.diary.read().sessions[self.session.get()].welcomed.is_some();
             if !is_in {

@@ -1,4 +1,4 @@
-//! The chat's processes, and HAProxy before them; ended by their id.
+//! The chat's processes and HAProxy in front of them; ended by their process ids.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

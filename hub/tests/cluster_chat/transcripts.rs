@@ -1,4 +1,4 @@
-//! What people hear is the same whichever engine there is: the example's `run`.
+//! The example's `run`: people hear the same with each engine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::broker::{self, is_installed};
 use crate::programs::{PROCESS, folder};
 
-/// Whether `run` can be run here; where not, that is printed.
+/// Returns whether `run` can run here; prints what is missing.
 fn can_run() -> bool {
     ["python3", "haproxy"].into_iter().all(|program| {
         let is_there = |place: &&str| Command::new(place).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
@@ -20,11 +20,11 @@ fn can_run() -> bool {
     })
 }
 
-/// A chat that is built already, in a folder that is removed with it.
+/// A chat that is already built, in a directory that is removed on drop.
 struct Chat(PathBuf);
 
 impl Chat {
-    /// What this line of a shell does.
+    /// A chat that is this line of shell script.
     fn of(name: &str, line: &str) -> Self {
         let chat = Self(std::env::temp_dir().join(format!("torsade-chat-{name}-{}", std::process::id())));
         fs::create_dir(&chat.0).unwrap();
@@ -51,7 +51,7 @@ impl Drop for Chat {
     }
 }
 
-/// What `run` prints with this engine; none where a program is missing.
+/// What `run` prints with this engine; `None` if a program is not installed.
 fn transcript(engine: &str) -> Option<String> {
     if !can_run() {
         return None;

@@ -1,4 +1,4 @@
-//! A server that says what it likes.
+//! A hostile server, which sends anything.
 
 use torsade::simulated::{Simulation, simulate};
 

@@ -1,4 +1,4 @@
-//! Topics that keep their messages.
+//! Stored topics.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The engine of NATS, over the wire: a real server on loopback, and a scripted one in the simulated network.
+//! The NATS engine on the wire: a real server on loopback, and a scripted one in the simulated network.
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "a test")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 

@@ -1,4 +1,4 @@
-//! Who is in a topic: what it costs the server.
+//! What presence costs the server.
 
 use std::time::Duration;
 

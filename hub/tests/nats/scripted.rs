@@ -1,4 +1,4 @@
-//! Connections: that they are made, lost, given up, and made again.
+//! Connecting, losing connections, giving up silent ones, and reconnecting.
 
 use std::time::Duration;
 

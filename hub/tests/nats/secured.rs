@@ -1,4 +1,4 @@
-//! TLS: to a real server that wants it, and never without where it is asked for.
+//! TLS to a real server that requires it; and never a connection without it if it was asked for.
 
 use std::fs;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What both suites use: a program on the loop, and subscribers that write down what they get.
+//! Shared by the tests: a program on the loop, and subscribers that record what they get.
 
 use std::rc::Rc;
 use std::time::Duration;

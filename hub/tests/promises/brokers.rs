@@ -1,4 +1,4 @@
-//! That the real brokers of these tests are what they are taken for.
+//! The real brokers of these tests are what they are taken for.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

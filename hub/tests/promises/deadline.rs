@@ -1,4 +1,4 @@
-//! Whether a time is over, by the clock that decides it: the simulated network's, or a real broker's own.
+//! Deadlines by the clock that decides them: that of the simulated network, or a real broker's own.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What becomes of messages while the broker is not to be reached, and what subscribers are told.
+//! What happens to messages while the broker is unreachable, and what subscribers are told.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What subscribers have heard, and what holds for all of it.
+//! What subscribers have received, and what must hold for it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

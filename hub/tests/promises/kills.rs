@@ -1,4 +1,4 @@
-//! Twenty kills and restarts under load, of a real broker and of real processes, and what is left of them.
+//! A real broker and real processes, each killed and restarted twenty times under load, and what they leave behind.
 
 use std::collections::{HashMap, HashSet};
 use std::process::{Child, Stdio};

@@ -1,4 +1,4 @@
-//! Connections that hear topics: one encoding for all of them, and each one's own bound.
+//! Members: one encoding for all, and a limit for each.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What is published comes as it was, in its publisher's order, to those who asked for it, once.
+//! Messages arrive unchanged, in their publisher's order, once, at those who have subscribed.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
-//! Random trouble by seed, in the simulated network: partitions, slow ways, lost connections, kills of the broker and of processes,
-//! while everybody publishes. Whatever happens, the promises hold.
+//! Random faults by seed in the simulated network, while everybody publishes: partitions, slow links, lost connections, kills of the
+//! broker and of processes. Whatever happens, the promises hold.
 //!
 //! More seeds: `TORSADE_SEEDS=1000 cargo test -p torsade-hub --test promises partitions`
 

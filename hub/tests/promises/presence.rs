@@ -1,4 +1,4 @@
-//! Who is in a topic, across processes: right at once when all goes well, and within its period after a crash.
+//! Presence across processes: correct at once when all goes well, and within its period after a crash.
 
 use std::cell::RefCell;
 use std::rc::Rc;

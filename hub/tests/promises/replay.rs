@@ -1,4 +1,4 @@
-//! Topics that keep their messages: each is seen at least once, in order, by whoever was away for less than is kept.
+//! Stored topics: each message is seen at least once, in order, by every subscriber that was not away for longer than is stored.
 
 use std::time::Duration;
 

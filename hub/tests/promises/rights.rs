@@ -1,4 +1,4 @@
-//! What a broker does not let its clients do.
+//! Missing permissions at a broker.
 
 use crate::heard::Heard;
 use crate::world::{World, beside_every_broker};

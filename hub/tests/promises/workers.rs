@@ -1,4 +1,4 @@
-//! One program on several threads: a hub that is opened from one configuration by each worker is the same hub.
+//! One program on several threads: workers that open the same configuration share one hub.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A real cluster of three nodes: sharded pub/sub, streams and presence go to the nodes that have them, and follow them.
+//! A real cluster of three nodes: sharded pub/sub, streams and presence use the nodes that have their slots, and follow the slots.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A broker that says what it likes.
+//! A hostile broker, which sends anything.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Redis: what the engine says to it and understands of it, and the scripted one that stands for it in simulated networks.
+//! The Redis engine on the wire, and the scripted Redis that takes the place of the real one in simulated networks.
 #![allow(missing_docs, missing_debug_implementations, unreachable_pub, reason = "a test")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 

@@ -1,4 +1,4 @@
-//! The scripted broker says what the real one says.
+//! The scripted broker answers as the real one does.
 
 use std::sync::mpsc;
 use std::thread;

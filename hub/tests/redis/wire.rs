@@ -1,4 +1,4 @@
-//! What the engine does with a Redis that behaves, and with one that does not.
+//! The engine with a Redis that behaves, and with one that does not.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A subscriber that writes down what it gets: payloads as text, gaps as `(what is told)`.
+//! A subscriber that records what it gets: payloads as text, gaps as `(their text)`.
 //!
 //! A suite takes this file by `#[path = "../support/notes.rs"] mod notes;`.
 

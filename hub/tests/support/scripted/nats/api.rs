@@ -1,4 +1,4 @@
-//! JetStream's API, as far as the hub asks it.
+//! JetStream's API, as far as the hub uses it.
 
 use std::rc::Rc;
 

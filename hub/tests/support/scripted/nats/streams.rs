@@ -1,4 +1,4 @@
-//! What the scripted server stores, and who is sent it.
+//! The streams of the scripted server, and their consumers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -1,4 +1,4 @@
-//! What the scripted broker keeps.
+//! The data of the scripted broker.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! A Redis for simulated networks: as much of the real one as the hub asks of it, and a script for what goes wrong.
+//! A Redis for simulated networks: as much of the real one as the hub uses, and a script for faults.
 //!
-//! A suite takes it by `#[path = "../support/scripted/redis/mod.rs"] mod scripted_redis;`. It is held against `redis-server` by
+//! A suite takes it by `#[path = "../support/scripted/redis/mod.rs"] mod scripted_redis;`. It is compared with `redis-server` by
 //! `hub/tests/redis`, command by command.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a test")]

@@ -1,4 +1,4 @@
-//! Commands in, values out.
+//! Parsing commands, and writing values.
 
 use std::fmt;
 
