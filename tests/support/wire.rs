@@ -4,7 +4,7 @@
 //!
 //! These tests use the plain wire only:
 //! - of `fairness`, those that count accepts, descriptors and bytes of memory, which depend on a plain socket;
-//! - `bad_input`, `own_decoder`, `compression_connections`, which write and read the bytes of a layer themselves;
+//! - `telling/bad_input`, `framing/own_decoder` and `compression`, which write and read the bytes of a layer themselves;
 //! - single tests of the suites that use this module: they return early, and say why.
 //!
 //! A test that runs over every kind of connection names the abilities it needs; it is skipped where one is missing.

@@ -1,7 +1,6 @@
 //! TLS connections behave like TCP connections: every scenario over every stack of layers, on a calm network and on one that cuts
 //! everything small. `lifecycle`, `closing` and `backpressure` test the same over every wire with real peers; these tests need
 //! virtual time or buffers of known size, or look at both ends of one connection.
-//! peers; here are what needs virtual time or buffers of known size, and what both ends see of one connection.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
