@@ -1,4 +1,4 @@
-//! Peers that connect and give nothing: one of the default timeouts ends each of them, given an idle timeout.
+//! Peers that connect and do nothing useful: on a server with an idle timeout, one of the default limits ends each of them.
 
 use super::handshakes::keys;
 use super::*;

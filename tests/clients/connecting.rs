@@ -125,7 +125,7 @@ fn where_nobody_listens_the_attempt_is_refused() {
     });
 }
 
-/// Connects to a closed port from which the system may also send the attempts; prints the result of each.
+/// Connects to a closed port that the system may also choose as the attempts' source port; prints the result of each.
 fn attempts_at_a_port_that_they_may_have_themselves(port: u16, count: usize) {
     let reactor = Reactor::new().unwrap();
     let (record, left) = (Record::default(), Cell::new(count));

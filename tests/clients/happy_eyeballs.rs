@@ -165,7 +165,7 @@ fn check(fates: &[Fate], families: usize) {
             let place = order.iter().position(|(ip, _)| Some(*ip) == peer.ip()).unwrap();
             let (after, _) = order[place].1.outcome().unwrap();
             assert_eq!(time, begun[place].0 + after, "{context}");
-            // The first answer wins, so no address could have connected earlier than the latest start of its place allows.
+            // The first answer wins. The attempt at place N begins after at most N delays, so this is the latest time to connect.
             let latest = |(place, (_, fate)): (usize, &(IpAddr, Fate))| {
                 fate.connects().then(|| DELAY * u32::try_from(place).unwrap() + fate.outcome().unwrap().0)
             };

@@ -344,7 +344,7 @@ fn what_waits_for_nothing_costs_no_turns() {
 
 #[test]
 fn a_wait_of_weeks_does_not_overflow_the_systems() {
-    // Times that 32 bits of milliseconds cannot hold; cut off, some of them would be no wait at all.
+    // Around the limits of 32-bit milliseconds; truncated to 32 bits, some of these would not wait at all.
     for days in [24, 25, 49, 50, 100_000] {
         let reactor = Reactor::new().unwrap();
         let _far = reactor.call_later(Duration::from_secs(days * 86_400), || unreachable!());

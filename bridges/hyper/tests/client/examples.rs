@@ -88,7 +88,7 @@ fn telling(simulation: &Simulation) -> Seen {
     })
 }
 
-/// Sends a request unchanged to the proxy's port; returns its answer, whose body ends with the connection or is known.
+/// Sends a request unchanged to the proxy's port; returns everything up to the end of the connection, in lower case.
 async fn ask(reactor: &Reactor, endpoint: &str, request: &str) -> Result<String> {
     let mut connection = reactor.connect_async(endpoint).await?;
     connection.write_all(request.as_bytes()).await?;
