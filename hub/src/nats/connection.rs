@@ -182,7 +182,7 @@ impl Connection {
         let there = Rc::downgrade(self);
         self.transport.reactor().call_later(Duration::ZERO, move || {
             if let Some(connection) = there.upgrade().filter(|connection| connection.asked.get().is_some()) {
-                connection.abort(EngineError::Lost(format!("the server has not answered a PING for {SILENCE:?}")));
+                connection.abort(EngineError::Lost(format!("the server has been silent for {SILENCE:?}")));
             }
         });
     }
