@@ -128,7 +128,7 @@ mod tests {
             number > self.added - self.kept && number <= self.added
         }
 
-        /// The entries from `at` on, at most so many.
+        /// Returns the entries from `at` on, at most `most`.
         fn read(self, at: MessageId, most: u64) -> Read {
             let from = at.minor.max(self.added - self.kept + 1);
             let to = self.added.min(from + most - 1);

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use crate::broker::{Broker, Program};
 
-/// What a broker answers to a line, after its greeting of so many lines.
+/// Returns the broker's answer to a line, after skipping this many lines of greeting.
 fn ask(broker: &Broker, greeting: usize, line: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
     write!(stream, "{line}\r\n").unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use torsade::simulated::Simulation;
 
-/// A time that began when this was made.
+/// A deadline that starts when this is made.
 ///
 /// Beside a real broker it is an entry of the test's own, which the broker forgets after that time: however slow the machine is, what
 /// the broker was to forget earlier is gone once this is.
@@ -17,7 +17,7 @@ pub enum Deadline {
     Nats { client: Client, name: String },
 }
 
-/// Nobody else's.
+/// A unique name.
 fn name() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     format!("deadline-{}", MADE.fetch_add(1, Ordering::Relaxed))
@@ -36,7 +36,7 @@ impl Deadline {
         Self::Redis { client, name }
     }
 
-    /// A stream with one message, of an age that it may have.
+    /// A stream with one message and a maximum age.
     pub fn nats(port: u16, time: Duration) -> Self {
         let (mut client, name) = (Client::connect(port), name());
         client.say("CONNECT {\"verbose\":false,\"pedantic\":false}");
@@ -63,13 +63,13 @@ impl Deadline {
     }
 }
 
-/// A plain client, which waits for each answer.
+/// A simple client that waits for each answer.
 pub struct Client(BufReader<TcpStream>);
 
 impl Client {
     fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        // No measure of anything: for a test that would never end.
+        // Not a measurement; it only keeps the test from hanging.
         stream.set_read_timeout(Some(Duration::from_secs(300))).unwrap();
         Self(BufReader::new(stream))
     }
@@ -84,10 +84,10 @@ impl Client {
         line.trim_end().to_owned()
     }
 
-    /// What JetStream answers to a message of a deadline's.
+    /// Returns JetStream's answer to a message.
     fn ask_jetstream(&mut self, name: &str, subject: &str, payload: &str) -> String {
         self.say(&format!("PUB {subject} {name}.answers {}\r\n{payload}", payload.len()));
-        // Beside answers there are the server's greeting and its pings.
+        // Skips the server's greeting and its pings.
         let length = loop {
             let line = self.line();
             assert!(!line.starts_with("-ERR"), "{line}");

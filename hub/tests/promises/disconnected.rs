@@ -87,7 +87,7 @@ beside_every_broker! {
         let config = world.config().when_disconnected(WhenDisconnected::Queue).queue(50, 1 << 20);
         let ((_one, publisher), (_two, hub)) = (world.hub(&config), world.hub(&config));
         world.broker(|broker| broker.kill());
-        // Until both know.
+        // Until both have noticed.
         world.run_until("the end of the connections", || !publisher.is_connected() && !hub.is_connected());
         let mut queued = 0;
         let error = loop {
@@ -99,7 +99,7 @@ beside_every_broker! {
         };
         assert!(matches!(error, PublishError::Full), "{error}");
         assert_eq!(queued, 50);
-        // A subscriber of the same connection is subscribed before what waits is sent.
+        // On the same connection, subscriptions are sent before queued messages.
         let ears = Heard::default();
         let _subscription = publisher.subscribe("queued.topic", ears.clone()).unwrap();
         world.broker(|broker| broker.start(true));
@@ -129,7 +129,7 @@ beside_every_broker! {
     }
 
     fn a_broker_that_answers_nothing_is_left_and_returned_to(world: &World) {
-        // Its deadline is real time on the system's sockets.
+        // On the system's sockets, its deadline is in real time.
         if world.simulation().is_none() {
             return;
         }

@@ -7,17 +7,17 @@ use std::rc::Rc;
 use torsade::hub::{Gap, Message, MessageId, Subscriber};
 use torsade::prelude::*;
 
-/// One call of a subscriber.
+/// One call to a subscriber.
 #[derive(Clone, Debug)]
 pub enum Event {
     Message(Message),
     Missed(Gap),
 }
 
-/// What a test says to find out whether a subscription has begun. It is not among what was heard.
+/// The message that a test publishes to find out whether a subscription has begun. It is not recorded.
 pub const GREETING: &str = "are you there?";
 
-/// A subscriber that remembers; clones are the same.
+/// A subscriber that records its calls; clones share the record.
 #[derive(Clone, Default)]
 pub struct Heard(Rc<RefCell<Vec<Event>>>, Rc<Cell<u64>>);
 
@@ -34,7 +34,7 @@ impl Heard {
         self.messages().iter().map(text).collect()
     }
 
-    /// What came from the event of that number on.
+    /// Returns the record from the event with this number on.
     pub fn payloads_from(&self, first: usize) -> Vec<String> {
         let events = self.0.borrow();
         events[first.min(events.len())..]
@@ -51,7 +51,7 @@ impl Heard {
         self.0.borrow().iter().filter_map(|event| if let Event::Missed(gap) = event { Some(gap.clone()) } else { None }).collect()
     }
 
-    /// How many greetings came.
+    /// Returns the number of greetings.
     pub fn greetings(&self) -> u64 {
         self.1.get()
     }
@@ -67,7 +67,7 @@ impl Heard {
             .any(|event| matches!(event, Event::Message(message) if message.payload()[..] == *payload.as_bytes()))
     }
 
-    /// Messages and gaps as text, gaps as `(what is told)`.
+    /// Returns messages and gaps as text, gaps as `(their text)`.
     pub fn course(&self) -> Vec<String> {
         let events = self.0.borrow();
         let text = |event: &Event| match event {
@@ -77,9 +77,9 @@ impl Heard {
         events.iter().map(text).collect()
     }
 
-    /// Of [numbered](numbered) messages: none comes twice or out of order, and where one is missing a gap is told in that place.
+    /// Asserts that no [numbered](numbered) message arrived twice or out of order, and that a gap was reported wherever one is missing.
     ///
-    /// So many of each publisher were published; what is missing at the end needs a gap behind the last that came.
+    /// `published` has the number of each publisher's messages: if the last ones are missing, a gap must have been reported at the end.
     pub fn check(&self, who: &str, published: &HashMap<String, u64>) {
         for (publisher, count) in published {
             let seen = self.holes(who, publisher);
@@ -90,7 +90,7 @@ impl Heard {
         }
     }
 
-    /// How many messages of a publisher are missing between the first and the last that came, in places where no gap was told.
+    /// Returns how many of a publisher's messages are missing between its first and last one, where no gap was reported.
     pub fn untold(&self, who: &str, publisher: &str) -> u64 {
         self.holes(who, publisher).between
     }
@@ -117,7 +117,7 @@ impl Heard {
         seen
     }
 
-    /// Of what a publisher has stored, each message came once and in order: all `count` of them, or all from the first that came.
+    /// Asserts that each stored message of a publisher arrived once and in order: all `count`, or all from the first one that arrived.
     pub fn check_kept(&self, who: &str, publisher: &str, count: u64, from_the_first: bool) {
         let messages = self.messages();
         assert!(messages.windows(2).all(|pair| pair[0].id() < pair[1].id()), "{who} heard ids out of order");
@@ -130,15 +130,15 @@ impl Heard {
     }
 }
 
-/// What was heard of a publisher.
+/// What was received from a publisher.
 #[derive(Default)]
 struct Seen {
     /// The number of its next message.
     next: u64,
-    /// How many are missing before the first, and how many later, where no gap was told.
+    /// How many messages are missing before the first, and how many later, where no gap was reported.
     before: u64,
     between: u64,
-    /// Whether a gap was told behind the last.
+    /// Whether a gap was reported after the last message.
     told: bool,
 }
 
@@ -158,12 +158,12 @@ impl Subscriber for Heard {
     }
 }
 
-/// The payload of a publisher's message of that number.
+/// The payload of a publisher's message with this number.
 pub fn numbered(publisher: &str, number: u64) -> String {
     format!("{publisher} {number}")
 }
 
-/// Whose message it is, and which of theirs.
+/// Returns the publisher and the number of a message.
 pub fn read(message: &Message) -> (String, u64) {
     let text = text(message);
     let (publisher, number) = text.split_once(' ').expect("a numbered message");

@@ -38,7 +38,7 @@ fn twenty_kills_of_nats_under_load() {
     in_a_process_of_its_own("kills::twenty_kills_of_nats_under_load", Program::Nats, kill_the_broker);
 }
 
-/// Since its descriptors and its memory are counted.
+/// Because its descriptors and its memory are measured.
 fn in_a_process_of_its_own(name: &str, program: Program, run: fn(Program)) {
     if is_child(name) {
         return run(program);
@@ -49,7 +49,7 @@ fn in_a_process_of_its_own(name: &str, program: Program, run: fn(Program)) {
     }
 }
 
-/// A process of the test's own that publishes, hears and is present.
+/// A child process that publishes, subscribes and is present.
 struct Peer {
     name: String,
     hub: Hub,
@@ -103,7 +103,7 @@ fn kill_the_broker(program: Program) {
             world.run_for(Duration::from_millis(2));
         }
         world.broker(|broker| broker.start(true));
-        // Not a kill while nobody is connected.
+        // Kills only while somebody is connected.
         for peer in &mut peers {
             world.connect(&peer.hub);
             let confirmed = std::mem::take(&mut peer.stored);
@@ -130,7 +130,7 @@ fn kill_the_broker(program: Program) {
     }
 }
 
-/// What was published comes to its end, and is looked at.
+/// Waits until everything has arrived, and checks it.
 fn settle(world: &World, peers: &mut [Peer]) {
     for peer in &*peers {
         for other in &*peers {
@@ -206,7 +206,7 @@ fn kill_processes(test: &str, engine: Engine, broker: fn() -> Option<Broker>) {
         kept.check_kept("the one that stays", &name, count, true);
     }
     assert!(live.gaps().is_empty());
-    // Who comes later finds all of it, too.
+    // A later subscriber gets all of it, too.
     let (_late, other) = world.hub(&config);
     let replayed = Heard::default();
     let _replay = other.subscribe_from(KEPT, Start::Oldest, replayed.clone()).unwrap();
@@ -231,7 +231,7 @@ impl Publisher {
         let (said, list) = (lines(&mut child), Arc::clone(&confirmed));
         let reader = std::thread::spawn(move || {
             for line in said {
-                // The last may be half a line: the full stop is its end.
+                // The last line may be cut: a complete one ends in a full stop.
                 if let Some(text) = line.strip_prefix("stored ").and_then(|text| text.strip_suffix('.')) {
                     list.lock().unwrap().push(text.to_owned());
                 }
@@ -247,7 +247,7 @@ impl Drop for Publisher {
     }
 }
 
-/// What a child does.
+/// The program of a child.
 fn publish_until_killed() {
     let (url, name) = (std::env::var("HUB").unwrap(), std::env::var("NAME").unwrap());
     let reactor = Reactor::new().unwrap();
@@ -270,12 +270,12 @@ fn publish_until_killed() {
     reactor.run().unwrap();
 }
 
-/// How many descriptors this process has open; 0 where the system does not tell.
+/// Returns the number of open descriptors of this process; 0 if the system does not tell.
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-/// How much memory this process has in use, in KiB; 0 where the system does not tell.
+/// Returns the memory that this process uses, in KiB; 0 if the system does not tell.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -26,7 +26,7 @@ struct Door {
 impl Protocol for Door {
     fn connection_made(&mut self, transport: &Transport) -> Result {
         let member = (self.ready)(Member::new(transport, &self.encoding));
-        // It leaves by itself when its connection is lost.
+        // The lost connection ends the membership.
         self.hub.join(TOPIC, member)?;
         Ok(())
     }
@@ -41,7 +41,7 @@ impl Protocol for Door {
     }
 }
 
-/// Opens a door; gives where it is, and a count of those who have gone.
+/// Opens a door; returns its address, and the number of lost connections.
 fn door(
     process: &Process,
     hub: &Hub,
@@ -56,7 +56,7 @@ fn door(
     (port.address(), lost)
 }
 
-/// What a client has got, and its connection while it has one.
+/// What a client has received, and its connection while it has one.
 #[derive(Clone, Default)]
 struct Client(Rc<RefCell<(Vec<u8>, Option<Transport>)>>);
 
@@ -127,7 +127,7 @@ impl Party {
 
     fn client(&self, world: &World) -> Client {
         let client = Client::connect(world, &self.clients, &self.address);
-        // Until it is a member that hears.
+        // Until it is a member.
         world.repeat_until("a greeting", || {
             drop(self.publisher.publish(TOPIC, crate::heard::GREETING));
             !client.0.borrow().0.is_empty()
@@ -221,7 +221,7 @@ in_every_world! {
         world.run_until("the rest", || reads.has("after"));
         assert_eq!(numbers(&reads), (0..number).collect::<Vec<_>>());
         assert_eq!(party.hub.stats().disconnected_slow, 1);
-        // That it ended is seen once it reads again.
+        // It notices the end once it reads again.
         if !sleeps.is_lost() {
             sleeps.transport().resume_producing();
         }
@@ -246,7 +246,7 @@ fn with_a_sleeper(world: &World, overflow: Overflow, check: impl Fn(&Vec<usize>,
     let before = party.hub.stats().dropped_slow;
     let mut total = 0;
     world.repeat_until("a drop", || {
-        // No faster than the other reads.
+        // Not faster than the other reads.
         if numbers(&reads).len() == total {
             world_publish(&party.publisher, long(total));
             total += 1;
@@ -270,7 +270,7 @@ fn with_a_sleeper(world: &World, overflow: Overflow, check: impl Fn(&Vec<usize>,
     assert_eq!(told.get(), dropped, "what did not come is told");
     assert!(sleeps.has("(gap)"));
     check(&kept, total);
-    // And it is a member like any other again.
+    // From then on it is a member like any other.
     let ears = Heard::default();
     let _subscription = party.hub.subscribe(TOPIC, ears.clone()).unwrap();
     world.until_heard(&party.publisher, TOPIC, &ears);

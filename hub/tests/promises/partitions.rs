@@ -18,7 +18,7 @@ const KEPT: &str = "log.load";
 const ROOM: &str = "room.load";
 const PERIOD: Duration = Duration::from_secs(4);
 
-/// A process that publishes and hears; a kill ends it, and another takes its place under another name.
+/// A process that publishes and subscribes. When it is killed, another with another name replaces it.
 struct Peer {
     name: String,
     process: Process,
@@ -48,13 +48,13 @@ impl Peer {
         }
     }
 
-    /// What it published last.
+    /// The number of its last message.
     fn last(&self) -> String {
         numbered(&self.name, self.published - 1)
     }
 }
 
-/// What the trouble has done to the network, which it undoes in the end.
+/// The faults in the network, which are removed at the end.
 #[derive(Default)]
 struct Trouble {
     parted: Vec<String>,
@@ -62,8 +62,9 @@ struct Trouble {
     kills: usize,
 }
 
-/// Everything fails now and then, and some take 1000 bytes a second. What is drawn for a socket stays when all is well again: so it has no
-/// buffer of a byte as well, since 1000 bytes a second in segments of a byte are, without their headers, fewer than the brokers' heartbeats.
+/// Everything fails from time to time, and some sockets carry only 1000 bytes a second. What is drawn for a socket stays after the faults are
+/// removed. So such a socket does not get a one-byte buffer as well: in one-byte segments, 1000 bytes a second with their headers would carry
+/// less than the brokers' heartbeats.
 fn slow() -> Faults {
     let Faults { receive_buffer, send_buffer, .. } = Faults::lossy();
     Faults { receive_buffer, send_buffer, slow: 0.1, ..Faults::hostile() }
@@ -144,7 +145,7 @@ beside_scripted_brokers! {
     }
 }
 
-/// All is well again: what was published comes to its end, and is looked at.
+/// The faults are removed: waits until everything has arrived, and checks it.
 fn settle(world: &World, peers: &mut [Peer]) {
     for peer in &*peers {
         world.connect(&peer.hub);
@@ -152,13 +153,13 @@ fn settle(world: &World, peers: &mut [Peer]) {
     }
     let names: Vec<_> = peers.iter().map(|peer| peer.name.clone()).collect();
     for peer in &*peers {
-        // A last one of each, so that nothing is missing behind it.
+        // A last message from each publisher, so that no later ones can be missing.
         world.until_heard(&peer.hub, LIVE, &peer.live);
         world.run_for(Duration::from_secs(1));
     }
     world.repeat_until("the last live message of each", || {
         peers.iter_mut().for_each(Peer::publish);
-        // A socket that gets stuck only now takes a live message along, and is found out in 20 s.
+        // A socket that gets stuck only now loses a live message, which is noticed within 20 s.
         world.run_for(Duration::from_secs(30));
         peers.iter().all(|peer| peers.iter().all(|other| peer.live.has(&other.last())))
     });
@@ -181,7 +182,7 @@ fn settle(world: &World, peers: &mut [Peer]) {
             );
             peer.kept.check_kept(&peer.name, &other.name, published[&other.name], false);
         }
-        // A broker that sends but has stopped reading is found out in four minutes.
+        // A broker that sends but no longer reads is noticed within four minutes.
         let end = world.simulation().unwrap().now() + Duration::from_secs(300);
         let mut present = Vec::new();
         while present != *sorted(&names) {

@@ -9,30 +9,30 @@ use torsade::hub::{Hub, PresenceChange};
 use crate::deadline::Deadline;
 use crate::world::{World, beside_every_broker, in_every_world};
 
-/// Within which time who has ended without a word is gone.
+/// The time within which the names of a crashed process expire.
 const PERIOD: Duration = Duration::from_secs(3);
 
 const ROOM: &str = "room.lobby";
 
-/// Who is there, sorted.
+/// Returns the names, sorted.
 fn present(world: &World, hub: &Hub, room: &str) -> Vec<String> {
     let mut names = world.wait("who is there", hub.present(room)).unwrap_or_default();
     names.sort();
     names
 }
 
-/// Runs until these are there, and no others.
+/// Runs until exactly these names are present.
 pub(crate) fn until_present(world: &World, hub: &Hub, room: &str, names: &[&str]) {
     world.repeat_until(&format!("{names:?} in {room}"), || {
-        // Each question is work for the broker.
+        // Each question costs the broker work.
         world.run_for(Duration::from_millis(20));
         present(world, hub, room) == names
     });
 }
 
-/// The same, which has to come before a time is over.
+/// The same, before a deadline.
 ///
-/// Whether it is over is asked before who is there: a test that is slow to ask is not a hub that is slow.
+/// The deadline is checked before the names are requested: if the test is slow, that is not the hub's fault.
 pub(crate) fn until_present_before(mut deadline: Deadline, world: &World, hub: &Hub, room: &str, names: &[&str]) {
     world.repeat_until(&format!("{names:?} in {room}"), || {
         world.run_for(Duration::from_millis(20));
@@ -116,15 +116,15 @@ in_every_world! {
         world.kill(one);
         drop((ada, first));
         let (asked, mut told) = (world.deadline(PERIOD), world.deadline(PERIOD));
-        // Nobody else is there, whose announcements would have the watcher's hub look.
+        // There are no others, whose announcements would make the watcher's hub look up the names.
         until_present_before(asked, world, &second, ROOM, &[]);
         if world.simulation().is_some() {
             world.run_until("a departure", || watched.has("-ada"));
             assert!(!told.has_passed(), "a watcher was told too late");
         } else {
-            // Whoever watches is told by the next look at the latest, which is due within a third of the period.
+            // Watchers are told after the next look-up at the latest, which is due within a third of the period.
             world.wait("a look", two.reactor.sleep(PERIOD / 3)).unwrap();
-            // Answers come in the order of the questions, and a question that was under way then is asked once more.
+            // Answers arrive in the order of the requests, and a request that was outstanding then is repeated.
             (0..3).for_each(|_| assert!(present(world, &second, ROOM).is_empty()));
             assert!(watched.has("-ada"), "a watcher was not told: {:?}", watched.0.borrow());
         }
@@ -146,7 +146,7 @@ beside_every_broker! {
             world.broker(|broker| broker.kill());
             world.run_for(Duration::from_millis(200));
             world.broker(|broker| broker.start(keeps_data));
-            // The longest wait between two attempts, and a period.
+            // The longest delay between two attempts, and a period.
             let deadline = || world.deadline(Duration::from_secs(3) + PERIOD);
             for (hub, deadline) in [(&one, deadline()), (&two, deadline())] {
                 until_present_before(deadline, world, hub, ROOM, &["ada", "grace"]);
@@ -165,7 +165,7 @@ beside_every_broker! {
         world.broker(|broker| broker.kill());
         world.run_until("the end of both connections", || !one.is_connected() && !two.is_connected());
         alan.leave();
-        // Nothing of what it had is there any more.
+        // Its names are gone.
         world.broker(|broker| broker.start(false));
         let _grace = one.enter(ROOM, "grace").unwrap();
         world.run_until("a departure and an entry", || watched.has("-alan") && watched.has("+grace"));

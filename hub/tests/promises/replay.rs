@@ -13,7 +13,7 @@ fn config(world: &World, keep: u64) -> HubConfig {
     world.config().when_disconnected(WhenDisconnected::Queue).replay("log.>", keep).unwrap()
 }
 
-/// Stores so many numbered messages, and gives their ids.
+/// Stores numbered messages, and returns their ids.
 fn store(world: &World, hub: &Hub, publisher: &str, numbers: std::ops::Range<u64>) -> Vec<MessageId> {
     let stored: Vec<_> = numbers.map(|number| hub.publish_stored(TOPIC, numbered(publisher, number))).collect();
     stored.into_iter().map(|stored| world.wait("an id", stored).unwrap()).collect()
@@ -85,7 +85,7 @@ in_every_world! {
         let ids = store(world, &publisher, "p", 0..30);
         for (after, expected) in [(ids[0], 1..40), (ids[17], 18..40), (ids[29], 30..40)] {
             let ears = Heard::default();
-            // As a client keeps it: as text.
+            // As text, as a client would store it.
             let after = after.to_string().parse().unwrap();
             let _subscription = hub.subscribe_from(TOPIC, Start::After(after), ears.clone()).unwrap();
             if expected.start == 1 {
@@ -161,7 +161,7 @@ beside_every_broker! {
             world.wait("an id", stored).unwrap();
         }
         world.run_until("the last", || ears.has(&numbered("p", 119)));
-        // The hub tells by the origin what was stored twice.
+        // The hub recognizes duplicates by their origin.
         assert_eq!((ears.payloads(), ears.gaps()), (texts("p", 0..120), vec![]));
         assert!(is_ascending(&ears.ids()));
     }

@@ -33,9 +33,9 @@ fn workers_hear_each_other_in_order_by_nats() {
     }
 }
 
-/// Each publishes until all have heard the last of all.
+/// Each worker publishes until all have received the last message of all.
 fn on_workers(config: &HubConfig) {
-    // However late a worker is, nothing is dropped for it.
+    // Nothing is dropped for a slow worker.
     let config = config.clone().queue(100_000, 100 << 20);
     let (present, finished, wrong) =
         (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -47,7 +47,7 @@ fn on_workers(config: &HubConfig) {
         let hears_all = Arc::clone(&present);
         hub.subscribe("load.*", move |message: &Message| {
             if message.topic().as_str() == "load.greeting" {
-                // Once each is heard by each, all are subscribed.
+                // When each hears each, all are subscribed.
                 if greeted.insert(message.payload().to_vec()) && greeted.len() == WORKERS {
                     hears_all.fetch_add(1, Ordering::SeqCst);
                 }

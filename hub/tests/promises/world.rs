@@ -15,13 +15,13 @@ use crate::heard::{GREETING, Heard};
 use crate::scripted_nats::ScriptedNats;
 use crate::scripted_redis::ScriptedRedis;
 
-/// How long something may take on the system's sockets before it counts as hung: a machine with other work to do is slow.
+/// The time on the system's sockets after which something counts as hung; long, because the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// How many seeds a case runs with in the simulated network.
+/// The number of seeds for each case in the simulated network.
 const SEEDS: std::ops::Range<u64> = 0..8;
 
-/// Where the broker is in the simulated network.
+/// The broker's address in the simulated network.
 pub const BROKER: &str = "10.0.0.1";
 const REDIS: &str = "10.0.0.1:6379";
 const NATS: &str = "10.0.0.1:4222";
@@ -39,19 +39,19 @@ pub trait Control {
     /// Ends it, as a crash of the program does; its connections are closed by its system.
     fn kill(&mut self);
 
-    /// Begins it again at its address after [`kill`](Self::kill), with what it kept or without.
+    /// Restarts it at its address after [`kill`](Self::kill), with or without its data.
     fn start(&mut self, keeps_data: bool);
 
-    /// Takes all connections and answers nothing, until it is thawed.
+    /// Makes it accept connections but answer nothing, until it is thawed.
     fn freeze(&mut self);
 
-    /// Goes on.
+    /// Ends [`freeze`](Self::freeze).
     fn thaw(&mut self);
 
     /// Ends all connections.
     fn drop_connections(&mut self);
 
-    /// Lets clients publish on this topic alone; it may begin again for that.
+    /// Allows clients to publish on this topic only; may restart the broker for that.
     fn allow_publishing_only_on(&mut self, topic: &str);
 }
 
@@ -63,13 +63,13 @@ pub struct World {
 }
 
 enum Net {
-    /// Each process is a host of its own; so many were made.
+    /// Each process is a simulated host; this is their number.
     Simulated(Simulation, Cell<u8>),
-    /// Each process is a reactor of its own, turned here, on this machine's sockets; the broker's port is beside them.
+    /// Each process is a reactor on this machine's sockets, turned here; and the port of the real broker.
     System(RefCell<BTreeMap<usize, Reactor>>, u16),
 }
 
-/// A process: its reactor, on which hubs are opened, and the address of its machine.
+/// A process: its reactor and the address of its machine.
 pub struct Process {
     pub reactor: Reactor,
     pub address: String,
@@ -94,12 +94,12 @@ impl World {
         Self::new(engine, &url, Some(Box::new(broker)), net)
     }
 
-    /// What a hub of this world begins from. Clones of one are of one program.
+    /// The configuration for hubs of this world. Clones belong to one program.
     pub fn config(&self) -> HubConfig {
         self.config.clone()
     }
 
-    /// One more process.
+    /// Adds a process.
     pub fn process(&self) -> Process {
         match &self.net {
             Net::Simulated(simulation, made) => {
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// A process with a hub, which is connected.
+    /// Adds a process with a connected hub.
     pub fn hub(&self, config: &HubConfig) -> (Process, Hub) {
         let process = self.process();
         let hub = process.open(config);
@@ -131,7 +131,7 @@ impl World {
         self.run_until("a connection to the broker", || connected.is_called());
     }
 
-    /// Ends a process, as SIGKILL does: none of its callbacks comes any more, and its system closes its sockets.
+    /// Ends a process, as SIGKILL does: no callback is called any more, and its sockets are closed.
     pub fn kill(&self, process: Process) {
         match (&self.net, &process.kind) {
             (_, Kind::Host(host)) => host.kill(),
@@ -148,7 +148,7 @@ impl World {
         act(self.broker.borrow_mut().as_deref_mut().expect("this engine has a broker"));
     }
 
-    /// A time that begins now.
+    /// Starts a deadline.
     pub fn deadline(&self, time: Duration) -> Deadline {
         match (&self.net, self.engine) {
             (Net::Simulated(simulation, _), _) => Deadline::simulated(simulation, time),
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// The simulated network, where this world is one.
+    /// Returns the simulated network, if this world is one.
     pub const fn simulation(&self) -> Option<&Simulation> {
         match &self.net {
             Net::Simulated(simulation, _) => Some(simulation),
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// Runs all processes until something holds, and fails if it never does.
+    /// Runs all processes until a condition holds; fails if it never does.
     pub fn run_until(&self, what: &str, mut condition: impl FnMut() -> bool) {
         match &self.net {
             Net::Simulated(simulation, _) => {
@@ -184,7 +184,7 @@ impl World {
         }
     }
 
-    /// Runs all processes for some time; on the system's sockets, where a slow machine may do less in it, for at least that.
+    /// Runs all processes for a time; on the system's sockets, for at least this time.
     pub fn run_for(&self, time: Duration) {
         match &self.net {
             Net::Simulated(simulation, _) => simulation.run_for(time).expect("it runs"),
@@ -197,7 +197,7 @@ impl World {
         }
     }
 
-    /// Publishes what has to be taken, waiting while the hub's queue is full.
+    /// Publishes a message, waiting while the hub's queue is full.
     pub fn publish(&self, hub: &Hub, topic: &str, payload: impl AsRef<[u8]>) {
         let mut error = None;
         self.run_until("room in the queue", || match hub.publish(topic, payload.as_ref()) {
@@ -215,7 +215,7 @@ impl World {
     pub fn until_heard(&self, publisher: &Hub, topic: &str, ears: &Heard) {
         let (before, mut wait) = (ears.greetings(), Duration::from_millis(2));
         self.repeat_until(&format!("a greeting on {topic}"), || {
-            // Refused or dropped while the broker is not there.
+            // Refused or dropped while the broker is unreachable.
             drop(publisher.publish(topic, GREETING));
             self.run_for(wait);
             wait = (wait * 2).min(Duration::from_secs(2));
@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    /// Runs until a Deferred has fired, and gives its result.
+    /// Runs until a Deferred has fired; returns its result.
     pub fn wait<T: 'static>(&self, what: &str, deferred: Deferred<T>) -> std::result::Result<T, Failure> {
         let result = Rc::<RefCell<Option<_>>>::default();
         let slot = Rc::clone(&result);
@@ -246,7 +246,7 @@ impl World {
     }
 }
 
-/// A turn of each reactor; the last waits a moment for what may come.
+/// Runs one turn of each reactor; the last one waits a moment for input.
 fn turn(reactors: &RefCell<BTreeMap<usize, Reactor>>) {
     let reactors: Vec<_> = reactors.borrow().values().cloned().collect();
     let last = reactors.len().saturating_sub(1);
@@ -307,7 +307,7 @@ impl Control for Broker {
     }
 }
 
-/// A scripted Redis, which runs on a host that is killed with it.
+/// A scripted Redis on a host of its own, which is killed with it.
 struct RedisHost(ScriptedRedis, Host);
 
 impl Control for RedisHost {
