@@ -20,15 +20,16 @@ pub enum Peer {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
-    /// The writing end is closed when our stream ends.
+    /// The writing end is closed when our stream ends. It is first, so that dropping the peer ends its stream before it stops reading:
+    /// in the other order Torsade may notice the broken pipe before the end of the stream.
     #[cfg(unix)]
-    Pipes(PipeReader, Arc<Mutex<Option<PipeWriter>>>),
+    Pipes(Arc<Mutex<Option<PipeWriter>>>, PipeReader),
 }
 
 impl Peer {
     #[cfg(unix)]
     pub fn of_pipes(input: PipeReader, output: PipeWriter) -> Self {
-        Self::Pipes(input, Arc::new(Mutex::new(Some(output))))
+        Self::Pipes(Arc::new(Mutex::new(Some(output))), input)
     }
 
     /// Ends our stream only, like that of a socket.
@@ -38,7 +39,7 @@ impl Peer {
             #[cfg(unix)]
             Self::Unix(stream) => stream.shutdown(how),
             #[cfg(unix)]
-            Self::Pipes(_, output) => {
+            Self::Pipes(output, _) => {
                 assert_eq!(how, Shutdown::Write);
                 output.lock().expect("nothing panics with it").take();
                 Ok(())
@@ -52,7 +53,7 @@ impl Peer {
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_clone().map(Self::Unix),
             #[cfg(unix)]
-            Self::Pipes(input, output) => Ok(Self::Pipes(input.try_clone()?, Arc::clone(output))),
+            Self::Pipes(output, input) => Ok(Self::Pipes(Arc::clone(output), input.try_clone()?)),
         }
     }
 
@@ -73,7 +74,7 @@ impl Peer {
                 written
             }
             #[cfg(unix)]
-            Self::Pipes(_, output) => {
+            Self::Pipes(output, _) => {
                 let output = output.lock().expect("nothing panics with it");
                 let mut output = output.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
                 let mut polled = [PollFd::new(output, PollFlags::OUT)];
@@ -106,7 +107,7 @@ impl Read for &Peer {
             #[cfg(unix)]
             Peer::Unix(stream) => (&*stream).read(buffer),
             #[cfg(unix)]
-            Peer::Pipes(input, _) => (&*input).read(buffer),
+            Peer::Pipes(_, input) => (&*input).read(buffer),
         }
     }
 }
@@ -118,7 +119,7 @@ impl Write for &Peer {
             #[cfg(unix)]
             Peer::Unix(stream) => (&*stream).write(data),
             #[cfg(unix)]
-            Peer::Pipes(_, output) => match &*output.lock().expect("nothing panics with it") {
+            Peer::Pipes(output, _) => match &*output.lock().expect("nothing panics with it") {
                 Some(output) => (&*output).write(data),
                 None => Err(io::ErrorKind::BrokenPipe.into()),
             },
