@@ -175,7 +175,6 @@ impl Core {
         self.counters.connections_lost.add(1);
         self.counters.unconfirmed.add(unconfirmed);
         self.outbox.borrow_mut().take_back();
-        self.rooms_disconnected();
         for audience in self.audiences.borrow().by_id.values() {
             audience.disconnected();
         }

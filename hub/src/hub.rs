@@ -246,6 +246,9 @@ impl Hub {
 
     /// Calls `watcher`, from the loop, for each name that is in a topic now, and for each that enters or leaves later.
     ///
+    /// After a reconnect, names that are missing are reported as left once their processes have had 4 s, or a shorter
+    /// [period](crate::HubConfig::presence_period), to announce them again.
+    ///
     /// # Errors
     /// [`SubscribeError::Topic`]; [`Closed`](SubscribeError::Closed).
     pub fn watch(&self, topic: &str, watcher: impl FnMut(&PresenceChange) + 'static) -> Result<PresenceWatch, SubscribeError> {

@@ -29,8 +29,6 @@ const RETURN: Duration = Duration::from_secs(4);
 #[derive(Default)]
 pub(crate) struct Rooms {
     by_topic: RefCell<BTreeMap<Topic, Rc<Room>>>,
-    /// Whether the connection has been lost.
-    were_cut_off: Cell<bool>,
     /// The time until which missing names are not reported as left, because other processes may not have announced them again.
     returning_until: Cell<Duration>,
 }
@@ -168,13 +166,7 @@ impl Core {
 
     /// Announces the names within `delay`.
     fn announce_after(self: &Rc<Self>, room: &Rc<Room>, delay: Duration) {
-        let weak = Rc::downgrade(room);
-        schedule(self, &room.announcing, delay, move |core| {
-            if let Some(room) = weak.upgrade() {
-                room.announcing.take();
-                core.announce(&room);
-            }
-        });
+        schedule(self, room, |room| &room.announcing, delay, Self::announce);
     }
 
     fn announce(self: &Rc<Self>, room: &Rc<Room>) {
@@ -270,13 +262,7 @@ impl Core {
 
     /// Looks up the names within `delay`.
     fn look_after(self: &Rc<Self>, room: &Rc<Room>, delay: Duration) {
-        let weak = Rc::downgrade(room);
-        schedule(self, &room.looking, delay, move |core| {
-            if let Some(room) = weak.upgrade() {
-                room.looking.take();
-                core.look(&room);
-            }
-        });
+        schedule(self, room, |room| &room.looking, delay, Self::look);
     }
 
     fn look(self: &Rc<Self>, room: &Rc<Room>) {
@@ -294,10 +280,10 @@ impl Core {
             match names {
                 Ok(names) => {
                     let returning = core.rooms.returning_until.get().saturating_sub(core.reactor.now());
-                    if !returning.is_zero() {
+                    let watchers = room.watchers.borrow().clone();
+                    if !returning.is_zero() && !watchers.is_empty() {
                         core.look_after(&room, returning);
                     }
-                    let watchers = room.watchers.borrow().clone();
                     watchers.iter().for_each(|watcher| watcher.show(&names, returning.is_zero()));
                 }
                 Err(error) if EngineError::is_loss(&error) => {}
@@ -315,7 +301,8 @@ impl Core {
 impl Core {
     /// The hub has reconnected, and the broker may have lost all announcements.
     pub(crate) fn rooms_connected(self: &Rc<Self>) {
-        if self.rooms.were_cut_off.replace(false) {
+        // Not at the first connection: no watcher has been told of a name before it.
+        if self.counters.stats().connections_lost > 0 {
             self.rooms.returning_until.set(self.reactor.now() + RETURN.min(self.settings.presence_period));
         }
         let rooms: Vec<_> = self.rooms.by_topic.borrow().values().cloned().collect();
@@ -328,10 +315,6 @@ impl Core {
                 self.look_after(&room, Duration::ZERO);
             }
         }
-    }
-
-    pub(crate) fn rooms_disconnected(&self) {
-        self.rooms.were_cut_off.set(true);
     }
 
     /// Withdraws all names; fires when the broker has done so.
@@ -378,14 +361,26 @@ impl Subscriber for Noticing {
     }
 }
 
-/// Schedules `call` within `delay`, unless it is scheduled for an earlier time already.
-fn schedule(core: &Rc<Core>, slot: &RefCell<Option<DelayedCall>>, delay: Duration, call: impl FnOnce(&Rc<Core>) + 'static) {
+/// Schedules `call` for a room within `delay`, unless `slot` has an earlier call already.
+fn schedule(
+    core: &Rc<Core>,
+    room: &Rc<Room>,
+    slot: fn(&Room) -> &RefCell<Option<DelayedCall>>,
+    delay: Duration,
+    call: fn(&Rc<Core>, &Rc<Room>),
+) {
     let due = core.reactor.now() + delay;
-    if slot.borrow().as_ref().is_some_and(|call| call.time().is_some_and(|at| at <= due)) {
+    if slot(room).borrow().as_ref().is_some_and(|call| call.time().is_some_and(|at| at <= due)) {
         return;
     }
-    let next = later(core, delay, call);
-    if let Some(before) = slot.replace(Some(next)) {
+    let weak = Rc::downgrade(room);
+    let next = later(core, delay, move |core| {
+        if let Some(room) = weak.upgrade() {
+            slot(&room).take();
+            call(core, &room);
+        }
+    });
+    if let Some(before) = slot(room).replace(Some(next)) {
         before.cancel().ok();
     }
 }
