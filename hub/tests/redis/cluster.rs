@@ -8,6 +8,7 @@ use torsade::prelude::*;
 
 use crate::broker::{Broker, Program, free_port};
 use crate::client::Client;
+use crate::heard;
 use crate::notes::{Seen, notes};
 use crate::real::run_until;
 use crate::scripted_redis::Value;
@@ -167,8 +168,7 @@ fn a_slot_that_moves_is_followed_and_the_gap_is_told() {
     let Some(cluster) = Cluster::start() else { return };
     let reactor = running();
     let (one, two) = (cluster.hub(&reactor, "?sharded"), cluster.hub(&reactor, "?sharded"));
-    let (seen, subscriber) = notes();
-    two.subscribe("room.moving", subscriber).unwrap();
+    let seen = heard(&two, "room.moving");
     let (stored, subscriber) = notes();
     two.subscribe_from("log.moving", Start::Oldest, subscriber).unwrap();
     run_until_subscribed(&reactor, &cluster, 1);

@@ -8,6 +8,7 @@ use torsade::hub::{HubConfig, Start};
 use torsade::prelude::*;
 use torsade::simulated::Simulation;
 
+use crate::heard;
 use crate::notes::notes;
 use crate::scripted_redis::Value;
 use crate::scripted_redis::wire::CommandDecoder;
@@ -66,8 +67,7 @@ fn endure_as(seed: u64, answers: Vec<Vec<u8>>, is_cluster: bool) {
         .unwrap();
     let config = HubConfig::new("redis://10.0.0.9").unwrap().replay("log.>", 10).unwrap();
     let hub = config.open(&simulation.host("10.0.0.1")).unwrap();
-    let (_seen, subscriber) = notes();
-    hub.subscribe("room.*", subscriber).unwrap();
+    let _seen = heard(&hub, "room.*");
     let (_seen, subscriber) = notes();
     hub.subscribe_from("log.all", Start::Oldest, subscriber).unwrap();
     let (_seen, subscriber) = notes();

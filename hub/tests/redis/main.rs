@@ -17,3 +17,14 @@ mod scripted;
 #[cfg(feature = "tls")]
 mod tls;
 mod wire;
+
+use torsade::hub::Hub;
+
+use notes::{Seen, notes};
+
+/// Subscribes to a topic or pattern; the list grows by what is received.
+fn heard(hub: &Hub, topic: &str) -> Seen {
+    let (seen, subscriber) = notes();
+    hub.subscribe(topic, subscriber).unwrap();
+    seen
+}

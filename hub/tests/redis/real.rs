@@ -9,6 +9,7 @@ use torsade::prelude::*;
 
 use crate::broker::{Broker, Program};
 use crate::client::Client;
+use crate::heard;
 use crate::notes::{Notes, notes};
 use crate::scripted_redis::Value;
 
@@ -28,8 +29,7 @@ fn messages_go_through_the_real_one_live_and_stored() {
     reactor.start_running().unwrap();
     let config = HubConfig::new(&redis.url()).unwrap().replay("log.>", 1000).unwrap();
     let (one, two) = (config.open(&reactor).unwrap(), config.open(&reactor).unwrap());
-    let (live, subscriber) = notes();
-    two.subscribe("room.*", subscriber).unwrap();
+    let live = heard(&two, "room.*");
     let (stored, subscriber) = notes();
     two.subscribe_from("log.all", Start::Oldest, subscriber).unwrap();
     run_until(&reactor, "connected", || one.is_connected() && two.is_connected());
@@ -77,10 +77,8 @@ fn a_right_that_is_missing_is_told_for_that_topic() {
     let reactor = Reactor::new().unwrap();
     reactor.start_running().unwrap();
     let hub = Hub::open(&reactor, &redis.url().replace("redis://", "redis://ada:pass@")).unwrap();
-    let (seen, subscriber) = notes();
-    hub.subscribe("room.a", subscriber).unwrap();
-    let (refused, subscriber) = notes();
-    hub.subscribe("secret", subscriber).unwrap();
+    let seen = heard(&hub, "room.a");
+    let refused = heard(&hub, "secret");
     run_until(&reactor, "refused", || !refused.borrow().is_empty());
     assert!(refused.borrow()[0].contains("NOPERM"), "{refused:?}");
     hub.publish("room.a", "hello").unwrap();
@@ -244,10 +242,8 @@ fn whoever_may_not_be_told_of_changes_hears_live_messages_only() {
     reactor.start_running().unwrap();
     let url = redis.url().replace("redis://", "redis://ada:pass@");
     let hub = HubConfig::new(&url).unwrap().replay("log.>", 100).unwrap().open(&reactor).unwrap();
-    let (live, subscriber) = notes();
-    hub.subscribe("room", subscriber).unwrap();
-    let (stored, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    let live = heard(&hub, "room");
+    let stored = heard(&hub, "log.all");
     run_until(&reactor, "refused", || !stored.borrow().is_empty());
     assert!(stored.borrow()[0].contains("client|tracking"), "{stored:?}");
     hub.publish("room", "hello").unwrap();

@@ -7,7 +7,7 @@ use torsade::hub::{Hub, HubConfig};
 use torsade::prelude::*;
 
 use crate::broker::{Broker, Program, free_port};
-use crate::notes::notes;
+use crate::heard;
 use crate::real::run_until;
 
 #[test]
@@ -42,8 +42,7 @@ fn the_connection_is_encrypted_and_the_certificate_looked_at() {
             (config.open(&reactor).unwrap(), Hub::open(&reactor, &format!("{url}?ca={}", path("ca.pem"))).unwrap());
         let unknown = Hub::open(&reactor, &url);
         run_until(&reactor, "connected", || by_config.is_connected() && by_file.is_connected());
-        let (seen, subscriber) = notes();
-        by_config.subscribe("log.all", subscriber).unwrap();
+        let seen = heard(&by_config, "log.all");
         let large = "x".repeat(300_000);
         by_config.publish("log.all", &large).unwrap();
         run_until(&reactor, "heard", || seen.borrow().first().is_some_and(|first| *first == large));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use torsade::hub::{Gap, Hub, HubConfig, Message, Start};
 use torsade::simulated::{Host as SimulatedHost, Simulation};
 
+use crate::heard;
 use crate::notes::{Notes, notes};
 use crate::scripted_redis::{ScriptedRedis, Value};
 
@@ -43,10 +44,8 @@ impl World {
 fn messages_go_from_one_hub_to_another() {
     let world = World::new(1);
     let (one, two) = (world.hub("10.0.0.1"), world.hub("10.0.0.2"));
-    let (seen, subscriber) = notes();
-    two.subscribe("room.*", subscriber).unwrap();
-    let (exact, subscriber) = notes();
-    one.subscribe("room.a?b", subscriber).unwrap();
+    let seen = heard(&two, "room.*");
+    let exact = heard(&one, "room.a?b");
     world.run(1000);
     assert!(one.is_connected() && two.is_connected());
     for topic in ["room.a?b", "room.axb", "room.a?b.c", "other.a?b"] {
@@ -75,10 +74,8 @@ fn whoever_subscribes_hears_what_is_published_after_that() {
 fn a_large_message_comes_whole() {
     let world = World::new(2);
     let hub = world.hub("10.0.0.1");
-    let (seen, subscriber) = notes();
-    hub.subscribe("room", subscriber).unwrap();
-    let (stored, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    let seen = heard(&hub, "room");
+    let stored = heard(&hub, "log.all");
     world.run(1000);
     let text = "\r\n$5\r\n".repeat(70_000);
     hub.publish("room", &text).unwrap();
@@ -102,8 +99,7 @@ fn stored_messages_are_read_from_any_start_and_by_any_writer() {
     hub.subscribe_from("log.all", Start::Oldest, subscriber).unwrap();
     let (last, subscriber) = notes();
     hub.subscribe_from("log.all", Start::Last(70), subscriber).unwrap();
-    let (next, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    let next = heard(&hub, "log.all");
     world.run(1000);
     hub.publish("log.all", "new").unwrap();
     world.run(1000);
@@ -125,11 +121,9 @@ fn stored_messages_are_read_from_any_start_and_by_any_writer() {
 fn a_subscription_that_begins_while_others_wait_wakes_them() {
     let world = World::new(4);
     let hub = world.hub("10.0.0.1");
-    let (first, subscriber) = notes();
-    hub.subscribe("log.one", subscriber).unwrap();
+    let first = heard(&hub, "log.one");
     world.run(1000);
-    let (second, subscriber) = notes();
-    hub.subscribe("log.two", subscriber).unwrap();
+    let second = heard(&hub, "log.two");
     world.run(200);
     hub.publish("log.two", "two").unwrap();
     hub.publish("log.one", "one").unwrap();
@@ -141,12 +135,9 @@ fn a_subscription_that_begins_while_others_wait_wakes_them() {
 fn after_a_loss_live_topics_have_a_gap_and_stored_ones_none() {
     let world = World::new(5);
     let hub = world.hub("10.0.0.1");
-    let (live, subscriber) = notes();
-    hub.subscribe("room", subscriber).unwrap();
-    let (stored, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
-    let (never, subscriber) = notes();
-    hub.subscribe("log.new", subscriber).unwrap();
+    let live = heard(&hub, "room");
+    let stored = heard(&hub, "log.all");
+    let never = heard(&hub, "log.new");
     world.run(1000);
     hub.publish("room", "before").unwrap();
     hub.publish("log.all", "before").unwrap();
@@ -170,8 +161,7 @@ fn after_a_loss_live_topics_have_a_gap_and_stored_ones_none() {
 fn what_was_trimmed_away_or_lost_is_told() {
     let world = World::new(6);
     let hub = world.hub("10.0.0.1");
-    let (seen, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    let seen = heard(&hub, "log.all");
     world.run(1000);
     hub.publish("log.all", "one").unwrap();
     world.run(1000);
@@ -207,8 +197,7 @@ fn what_was_trimmed_away_or_lost_is_told() {
 fn a_burst_that_is_longer_than_what_is_kept_is_told_while_connected() {
     let world = World::new(7);
     let hub = world.hub("10.0.0.1");
-    let (seen, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    let seen = heard(&hub, "log.all");
     world.run(1000);
     for round in 0..3 {
         for number in 0..5 {
@@ -296,10 +285,8 @@ fn a_key_of_another_type_is_refused_by_itself() {
     let world = World::new(12);
     world.ask("SET log.text value");
     let hub = world.hub("10.0.0.1");
-    let (refused, subscriber) = notes();
-    hub.subscribe("log.text", subscriber).unwrap();
-    let (seen, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    let refused = heard(&hub, "log.text");
+    let seen = heard(&hub, "log.all");
     world.run(1000);
     hub.publish("log.all", "one").unwrap();
     world.run(1000);
@@ -311,10 +298,8 @@ fn a_key_of_another_type_is_refused_by_itself() {
 fn a_key_that_becomes_another_type_ends_its_topic_and_no_more() {
     let world = World::new(19);
     let hub = world.hub("10.0.0.1");
-    let (refused, subscriber) = notes();
-    hub.subscribe("log.text", subscriber).unwrap();
-    let (seen, subscriber) = notes();
-    hub.subscribe("log.all", subscriber).unwrap();
+    let refused = heard(&hub, "log.text");
+    let seen = heard(&hub, "log.all");
     world.run(1000);
     hub.publish("log.text", "before").unwrap();
     world.run(1000);
@@ -331,8 +316,7 @@ fn a_key_that_becomes_another_type_ends_its_topic_and_no_more() {
 fn a_broker_that_answers_nothing_is_sent_no_more_than_so_much() {
     let world = World::new(20);
     let hub = HubConfig::new("redis://10.0.0.9").unwrap().queue(10, 1 << 20).open(&world.simulation.host("10.0.0.1")).unwrap();
-    let (_seen, subscriber) = notes();
-    hub.subscribe("room", subscriber).unwrap();
+    let _seen = heard(&hub, "room");
     world.run(1000);
     world.redis.withhold("PUBLISH", true);
     let mut sent = 0;
@@ -400,8 +384,7 @@ fn a_hub_that_is_closed_leaves_nothing() {
 fn a_busy_topic_does_not_keep_others_waiting() {
     let world = World::new(18);
     let hub = world.hub("10.0.0.1");
-    let (seen, subscriber) = notes();
-    hub.subscribe("log.busy", subscriber).unwrap();
+    let seen = heard(&hub, "log.busy");
     hub.subscribe("log.quiet", Notes(Rc::clone(&seen))).unwrap();
     world.run(1000);
     world.redis.drop_all();
@@ -420,8 +403,7 @@ fn a_busy_topic_does_not_keep_others_waiting() {
 fn sharded_pub_sub_is_asked_for_by_the_text() {
     let world = World::new(15);
     let hub = Hub::open(&world.simulation.host("10.0.0.1"), "redis://10.0.0.9?sharded").unwrap();
-    let (seen, subscriber) = notes();
-    hub.subscribe("room", subscriber).unwrap();
+    let seen = heard(&hub, "room");
     assert!(hub.subscribe("room.*", |_: &Message| Ok(())).is_err());
     world.run(1000);
     hub.publish("room", "hello").unwrap();
