@@ -28,6 +28,14 @@ pub fn seeds(unless_set: u64) -> u64 {
     std::env::var("TORSADE_SEEDS").map_or(unless_set, |seeds| seeds.parse().expect("TORSADE_SEEDS is a number"))
 }
 
+/// Where the ports are, each in a folder with its original.
+pub const PORTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports");
+
+/// The grammar in a port's folder.
+pub fn grammar(name: &str) -> String {
+    std::fs::read_to_string(format!("{PORTS}/{name}/grammar")).unwrap()
+}
+
 /// A check of two ports, with less patience than an original in Python needs. On Linux, where programs are seen to be at rest, it is still
 /// patient; elsewhere a slow machine shows more differences, not fewer.
 pub fn of_ports(one: &str, other: &str) -> Check {

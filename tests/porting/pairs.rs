@@ -1,16 +1,14 @@
 //! The ports against their originals, which need Python with Twisted (`TORSADE_PYTHON` names one; `python3` unless set), over 200
 //! seeds; `TORSADE_SEEDS` says how many others.
 
-use crate::checking::{find_nothing, is_the_same, original, seeds};
+use crate::checking::{PORTS, find_nothing, grammar, is_the_same, original, seeds};
 #[cfg(feature = "tls")]
 use crate::guests::House;
 use crate::programs::{place, port};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/ports");
-
 /// Compares a port with the original in its folder, over all seeds.
-fn compare(name: &str, grammar: &str) {
-    compare_with(&format!("'{FOLDER}/{name}/original.py' {{{}}}", place(name)), name, grammar);
+fn compare(name: &str) {
+    compare_with(&format!("'{PORTS}/{name}/original.py' {{{}}}", place(name)), name, &grammar(name));
 }
 
 /// Compares a port with a Python program and its arguments.
@@ -22,55 +20,55 @@ fn compare_with(program: &str, name: &str, grammar: &str) {
 
 #[test]
 fn the_chat_does_as_its_original() {
-    compare("chat", include_str!("../../examples/ports/chat/grammar"));
+    compare("chat");
 }
 
 #[test]
 fn the_line_server_does_as_its_original() {
-    compare("line_server", include_str!("../../examples/ports/line_server/grammar"));
+    compare("line_server");
 }
 
 #[test]
 fn the_relay_does_as_its_original() {
-    compare("relay", include_str!("../../examples/ports/relay/grammar"));
+    compare("relay");
 }
 
 #[test]
 fn the_server_behind_a_proxy_does_as_its_original() {
-    compare("behind_proxy", include_str!("../../examples/ports/behind_proxy/grammar"));
+    compare("behind_proxy");
 }
 
 #[test]
 fn the_leases_do_as_their_original() {
-    compare("leases", include_str!("../../examples/ports/leases/grammar"));
+    compare("leases");
 }
 
 #[test]
 fn the_agent_comes_again_as_its_original() {
-    compare("agent", include_str!("../../examples/ports/agent/grammar"));
+    compare("agent");
 }
 
 /// Random scripts have no order to stop: nothing would come after it.
 #[test]
 fn the_agent_ends_as_its_original() {
-    let Some(original) = original("twisted", &format!("'{FOLDER}/agent/original.py' {{peer}}")) else { return };
+    let Some(original) = original("twisted", &format!("'{PORTS}/agent/original.py' {{peer}}")) else { return };
     is_the_same(&original, &port("agent", None), include_str!("../../examples/ports/agent/script"));
 }
 
 #[test]
 fn the_sums_are_asked_for_as_by_their_original() {
-    compare("sums", include_str!("../../examples/ports/sums/grammar"));
+    compare("sums");
 }
 
 #[test]
 fn the_filter_does_as_its_original() {
-    compare("filter", include_str!("../../examples/ports/filter/grammar"));
+    compare("filter");
 }
 
 /// A client: each seed starts both anew, since they end.
 #[test]
 fn the_questions_are_asked_as_by_their_original() {
-    compare("questions", include_str!("../../examples/ports/questions/grammar"));
+    compare("questions");
 }
 
 #[cfg(feature = "tls")]
@@ -84,7 +82,7 @@ fn the_guests_do_as_in_their_original() {
 
 #[test]
 fn both_sides_of_the_relay_may_write_before_they_read_as_in_its_original() {
-    let Some(original) = original("twisted", &format!("'{FOLDER}/relay/original.py' {{listen}}")) else { return };
+    let Some(original) = original("twisted", &format!("'{PORTS}/relay/original.py' {{listen}}")) else { return };
     is_the_same(&original, &port("relay", None), include_str!("../../examples/ports/relay/script"));
 }
 
@@ -97,5 +95,5 @@ fn the_chat_of_the_guide_does_as_its_original() {
     };
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/twisted");
     let program = format!("'{folder}/original.py' '{docs}/howto/listings/servers/chat.py' {{listen}}");
-    compare_with(&program, "chat_server", include_str!("../../examples/ports/chat/grammar"));
+    compare_with(&program, "chat_server", &grammar("chat"));
 }

@@ -2,27 +2,25 @@
 
 use std::time::Duration;
 
-use crate::checking::{found, of_ports};
+use crate::checking::{found, grammar, of_ports};
 #[cfg(feature = "tls")]
 use crate::guests::House;
 use crate::mutants::Mutation;
 use crate::port_checker::check::Check;
 use crate::programs::port;
 
-const CHAT: &str = include_str!("../../examples/ports/chat/grammar");
-
 #[test]
 fn a_port_without_a_fault_is_found_to_be_the_same() {
-    assert!(found(of_ports(&port("chat", None), &port("chat", None)), CHAT, 20).unwrap().is_none());
+    assert!(found(of_ports(&port("chat", None), &port("chat", None)), &grammar("chat"), 20).unwrap().is_none());
 }
 
 /// The fault, and how many lines the smallest script has at most.
 fn is_found(mutation: Mutation, most: usize) {
-    is_found_in("chat", CHAT, mutation, most);
+    is_found_in("chat", mutation, most);
 }
 
-fn is_found_in(name: &str, grammar: &str, mutation: Mutation, most: usize) {
-    is_found_by(of_ports(&port(name, None), &port(name, Some(mutation))), grammar, most);
+fn is_found_in(name: &str, mutation: Mutation, most: usize) {
+    is_found_by(of_ports(&port(name, None), &port(name, Some(mutation))), &grammar(name), most);
 }
 
 /// Asserts that random scripts show a difference, and that the smallest script has at most this many lines.
@@ -36,49 +34,48 @@ pub fn is_found_by(check: Check, grammar: &str, most: usize) {
 
 #[test]
 fn a_fault_of_the_line_server_is_found() {
-    is_found_in("line_server", include_str!("../../examples/ports/line_server/grammar"), Mutation::OneLineAChunk, 2);
+    is_found_in("line_server", Mutation::OneLineAChunk, 2);
 }
 
 #[test]
 fn a_fault_of_the_relay_is_found() {
-    is_found_in("relay", include_str!("../../examples/ports/relay/grammar"), Mutation::ForgetsTheLost, 6);
+    is_found_in("relay", Mutation::ForgetsTheLost, 6);
 }
 
 #[test]
 fn faults_of_the_transit_relay_are_found() {
-    let grammar = include_str!("../../examples/ports/transit_relay/grammar");
-    is_found_in("transit_relay", grammar, Mutation::OneLineAChunk, 3);
-    is_found_in("transit_relay", grammar, Mutation::ResetsAtTheEnd, 2);
+    is_found_in("transit_relay", Mutation::OneLineAChunk, 3);
+    is_found_in("transit_relay", Mutation::ResetsAtTheEnd, 2);
 }
 
 #[test]
 fn a_fault_behind_a_proxy_is_found() {
-    is_found_in("behind_proxy", include_str!("../../examples/ports/behind_proxy/grammar"), Mutation::OneLineAChunk, 3);
+    is_found_in("behind_proxy", Mutation::OneLineAChunk, 3);
 }
 
 #[test]
 fn a_fault_of_the_leases_is_found() {
-    is_found_in("leases", include_str!("../../examples/ports/leases/grammar"), Mutation::ChunkIsALine, 3);
+    is_found_in("leases", Mutation::ChunkIsALine, 3);
 }
 
 #[test]
 fn a_fault_of_the_filter_is_found() {
-    is_found_in("filter", include_str!("../../examples/ports/filter/grammar"), Mutation::OneLineAChunk, 3);
+    is_found_in("filter", Mutation::OneLineAChunk, 3);
 }
 
 #[test]
 fn an_exit_code_that_claims_success_is_found() {
-    is_found_in("questions", include_str!("../../examples/ports/questions/grammar"), Mutation::ClaimsSuccess, 2);
+    is_found_in("questions", Mutation::ClaimsSuccess, 2);
 }
 
 #[test]
 fn a_failure_that_is_not_handed_on_is_found() {
-    is_found_in("sums", include_str!("../../examples/ports/sums/grammar"), Mutation::ClaimsSuccess, 3);
+    is_found_in("sums", Mutation::ClaimsSuccess, 3);
 }
 
 #[test]
 fn a_second_connection_of_a_client_is_found() {
-    is_found_in("agent", include_str!("../../examples/ports/agent/grammar"), Mutation::ConnectsTwice, 1);
+    is_found_in("agent", Mutation::ConnectsTwice, 1);
 }
 
 #[cfg(feature = "tls")]
