@@ -10,7 +10,7 @@ use torsade::wire::Echo;
 use torsade::{ReactorHandle, SystemEvent};
 
 use crate::probe::{Event, Events, Probe, udp};
-use crate::support::{LIMIT, run, stop};
+use crate::support::{LIMIT, output_of, run, stop};
 
 /// Runs a program against one of our servers, on the system's sockets; `None` if it is not installed.
 fn against(
@@ -27,21 +27,13 @@ fn against(
         run(&reactor);
     });
     let (host, handle) = told.recv_timeout(LIMIT).unwrap();
-    let output = output_of(Command::new(program).args(args(&host)), input);
+    let output = output_of(Command::new(program).args(args(&host)), input).ok();
     handle.call_from_thread(stop).unwrap();
     server.join().unwrap();
     if output.is_none() {
         println!("skipped: {program} is not installed");
     }
     output
-}
-
-fn output_of(command: &mut Command, input: &[u8]) -> Option<Output> {
-    use std::io::Write;
-
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()?;
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    Some(child.wait_with_output().unwrap())
 }
 
 fn echo(reactor: &Reactor) -> DatagramTransport {

@@ -54,15 +54,7 @@ impl Drop for Server {
 }
 
 fn client(name: &str, args: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(example(name))
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    child.wait_with_output().unwrap()
+    output_of(Command::new(example(name)).args(args), input).unwrap()
 }
 
 fn python(script: &str, args: &[&str]) -> Option<Child> {
@@ -119,16 +111,7 @@ fn echo_server_answers_and_its_client_prints() {
 fn stdin_client_passes_lines_from_standard_input_to_a_server_and_back() {
     let server = Server::on_free_port("echo_server");
     let lines: String = (0..100_000).map(|number| format!("line {number}\n")).collect();
-    let mut client = Command::new(example("stdin_client"))
-        .arg(server.address.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut input, typed) = (client.stdin.take().unwrap(), lines.clone());
-    let typing = std::thread::spawn(move || input.write_all(typed.as_bytes()).unwrap());
-    let output = client.wait_with_output().unwrap();
-    typing.join().unwrap();
+    let output = client("stdin_client", &[&server.address.to_string()], lines.as_bytes());
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n") == lines);
 }

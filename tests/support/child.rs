@@ -1,8 +1,8 @@
 //! A test in its own process: its binary once more, as a child that runs only this test.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// Runs the test `name` in a child, where [`is_child`] holds. Its output is piped.
 pub fn child(name: &str) -> Command {
@@ -53,6 +53,17 @@ pub fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
 /// Reads up to the line that says where a child listens.
 pub fn listening(lines: &mut impl Iterator<Item = String>) -> SocketAddr {
     lines.find_map(|line| line.strip_prefix("listening on ")?.parse().ok()).expect("the child listens")
+}
+
+/// The output of a program that is given `input` and its end; an error if it is not installed.
+pub fn output_of(command: &mut Command, input: &[u8]) -> std::io::Result<Output> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (mut stdin, input) = (child.stdin.take().expect("it is piped"), input.to_vec());
+    // A program may print before it has read everything, and one that exits before that prints why.
+    let typing = std::thread::spawn(move || stdin.write_all(&input).ok());
+    let output = child.wait_with_output();
+    typing.join().expect("it ends with the program");
+    output
 }
 
 /// Sends a signal to a child. If there is no `kill`, kills the child and prints that the test is skipped.

@@ -28,7 +28,7 @@ use torsade::prelude::*;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use async_echo::async_echo;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use child::{child, child_in_own_network, child_with_descriptors, is_child, lines, listening, signal, signal_to};
+pub use child::{child, child_in_own_network, child_with_descriptors, is_child, lines, listening, output_of, signal, signal_to};
 #[cfg(feature = "tls")]
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::keys;
