@@ -44,7 +44,7 @@ pub use reactor::signals::SignalWatch;
 pub use reactor::system_event::{Phase, SystemEvent, TriggerId};
 #[cfg(unix)]
 pub use reactor::watch::Watch;
-pub use reactor::{Leftovers, LookUp, Reactor, TooManyLookUps};
+pub use reactor::{Leftovers, Reactor, TooManyLookUps};
 pub use report::report_error;
 pub use resolver::{FixedResolver, Resolver, SystemResolver};
 pub use task::{CooperativeTask, Cooperator, LoopingCall, Task, TaskError, TaskGroup, react};

@@ -32,7 +32,7 @@ use slab::Slab;
 use dispatch::Calls;
 pub use leftovers::Leftovers;
 use look_ups::LookUps;
-pub use look_ups::{LookUp, TooManyLookUps};
+pub use look_ups::TooManyLookUps;
 
 use crate::backend::{Backend, Wakeups};
 use crate::error::{ReactorError, Result};

@@ -1,17 +1,16 @@
 //! Look-ups of host names: outside the thread pool, shared, limited, and dropped when nobody waits for them.
 
 use std::cell::{Cell, RefCell};
-use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, Write};
+use std::net::UdpSocket;
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::support::*;
-use torsade::PortForward;
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation};
-use torsade::{LookUp, TooManyLookUps};
+use torsade::{PortForward, TooManyLookUps};
 
 /// The most names that are looked up at a time.
 const UNDER_WAY: usize = 32;
@@ -30,13 +29,22 @@ fn simulation() -> (Simulation, Host) {
 /// When each caller got its answer, in seconds.
 type Told = Rc<RefCell<Vec<(String, u64)>>>;
 
-fn ask(host: &Host, name: &str, told: &Told) -> std::result::Result<LookUp, TooManyLookUps> {
+fn ask(host: &Host, name: &str, told: &Told) -> Deferred<()> {
     let (told, reactor, known) = (told.clone(), host.reactor().clone(), name.to_owned());
-    host.resolve(name, move |_| told.borrow_mut().push((known, reactor.backend().now().as_secs())))
+    host.resolve(name).add_both(move |result| {
+        if !result.is_err_and(|failure| failure.is_cancelled()) {
+            told.borrow_mut().push((known, reactor.backend().now().as_secs()));
+        }
+        Ok(())
+    })
 }
 
-fn ask_for(host: &Host, names: impl IntoIterator<Item = usize>, told: &Told) -> Vec<LookUp> {
-    names.into_iter().map(|name| ask(host, &format!("host{name}.test"), told).unwrap()).collect()
+fn ask_for(host: &Host, names: impl IntoIterator<Item = usize>, told: &Told) -> Vec<Deferred<()>> {
+    names.into_iter().map(|name| ask(host, &format!("host{name}.test"), told)).collect()
+}
+
+fn cancel_all(asked: &[Deferred<()>]) {
+    asked.iter().for_each(Deferred::cancel);
 }
 
 #[test]
@@ -73,38 +81,28 @@ fn a_name_is_looked_up_while_jobs_block_every_thread_of_the_pool() {
 fn those_who_ask_for_the_same_name_share_one_look_up() {
     let (simulation, host) = simulation();
     simulation.add_name("host0.test", "10.0.0.9");
-    let found: Rc<RefCell<Vec<Vec<SocketAddr>>>> = Rc::default();
-    let asked: Vec<_> = (0..20_000)
-        .map(|_| {
-            let found = found.clone();
-            host.resolve("host0.test", move |addresses| found.borrow_mut().push(addresses.unwrap())).unwrap()
-        })
-        .collect();
+    let asked: Vec<_> = (0..20_000).map(|_| host.resolve("host0.test")).collect();
     assert_eq!(host.leftovers().jobs, 1);
     // Another name waits for no free place, and a later caller gets the answer with the others.
     let told = Told::default();
-    let other = ask_for(&host, [1], &told);
+    ask(&host, "host1.test", &told).detach();
     let (again, later) = (host.clone(), told.clone());
-    let late: Rc<Cell<Option<LookUp>>> = Rc::default();
-    let keep = late.clone();
-    host.call_later(LOOK_UP / 2, move || keep.set(Some(ask(&again, "host0.test", &later).unwrap())));
+    host.call_later(LOOK_UP / 2, move || ask(&again, "host0.test", &later).detach());
     simulation.run_until_idle().unwrap();
-    assert_eq!(found.borrow().len(), asked.len());
-    assert!(found.borrow().iter().all(|addresses| *addresses == ["10.0.0.9:0".parse().unwrap()]));
+    let found: Vec<_> = asked.into_iter().map(|addresses| addresses.into_result().unwrap().unwrap()).collect();
+    assert!(found.iter().all(|addresses| *addresses == ["10.0.0.9:0".parse().unwrap()]));
     assert_eq!(*told.borrow(), [("host0.test".into(), 1), ("host1.test".into(), 1)]);
-    drop((other, late));
 }
 
 #[test]
 fn an_error_is_told_to_all_who_asked() {
     let (simulation, host) = simulation();
-    let errors: Rc<RefCell<Vec<String>>> = Rc::default();
-    let asked = [(); 3].map(|()| {
-        let errors = errors.clone();
-        host.resolve("nobody.test", move |found| errors.borrow_mut().push(found.unwrap_err().to_string())).unwrap()
-    });
+    let asked = [(); 3].map(|()| host.resolve("nobody.test"));
     simulation.run_until_idle().unwrap();
-    assert!(errors.borrow().len() == asked.len() && errors.borrow().iter().all(|error| *error == errors.borrow()[0]));
+    for addresses in asked {
+        let failure = addresses.into_result().unwrap().unwrap_err();
+        assert!(failure.check::<io::Error>() && failure.to_string().contains("not known"), "{failure}");
+    }
 }
 
 #[test]
@@ -123,9 +121,10 @@ fn a_name_that_nobody_waits_for_any_more_is_not_looked_up_and_tells_nobody() {
     let told = Told::default();
     let (under_way, waiting) = (ask_for(&host, 0..UNDER_WAY, &told), ask_for(&host, 100..100 + WAITING, &told));
     let still = ask_for(&host, [100], &told);
-    let another = ask(&host, "another.test", &told);
-    assert_eq!(another.unwrap_err(), TooManyLookUps);
-    drop((under_way, waiting));
+    let another = host.resolve("another.test");
+    assert!(another.into_result().unwrap().unwrap_err().check::<TooManyLookUps>());
+    cancel_all(&under_way);
+    cancel_all(&waiting);
     assert_eq!(host.leftovers().jobs, 1, "the one that another asked for as well");
     let next = ask_for(&host, [200], &told);
     simulation.run_until_idle().unwrap();
@@ -135,19 +134,19 @@ fn a_name_that_nobody_waits_for_any_more_is_not_looked_up_and_tells_nobody() {
 }
 
 #[test]
-fn one_who_is_told_may_drop_the_look_ups_of_the_others_or_ask_again() {
+fn one_who_is_told_may_cancel_the_look_ups_of_the_others_or_ask_again() {
     let (simulation, host) = simulation();
-    let (told, others): (Told, Rc<RefCell<Vec<LookUp>>>) = Default::default();
+    let (told, others): (Told, Rc<RefCell<Vec<Deferred<()>>>>) = Default::default();
     let (reactor, there, kept) = (host.clone(), told.clone(), others.clone());
-    let first = host.resolve("host0.test", move |_| {
-        drop(kept.take());
-        let again = ask(&reactor, "host0.test", &there);
-        kept.borrow_mut().extend(again);
+    let first = host.resolve("host0.test").add_both(move |_| {
+        cancel_all(&kept.take());
+        ask(&reactor, "host0.test", &there).detach();
+        Ok(())
     });
+    first.detach();
     others.borrow_mut().extend(ask_for(&host, [0, 0, 0], &told));
     simulation.run_until_idle().unwrap();
     assert_eq!(*told.borrow(), [("host0.test".into(), 2)], "by a look-up of its own");
-    drop(first);
 }
 
 #[test]
@@ -212,11 +211,11 @@ fn a_process_with_look_ups_that_nobody_answers_looks_up_others_and_exits() {
         let silent = UdpSocket::bind("127.0.0.1:53").unwrap();
         let reactor = Reactor::new().unwrap();
         let stopper = reactor.clone();
-        let hanging: Vec<_> =
-            (0..UNDER_WAY - 1).map(|name| reactor.resolve(&format!("host{name}.test"), |_| ()).unwrap()).collect();
-        let local = reactor.resolve("localhost", move |found| {
-            assert!(found.unwrap().iter().all(|address| address.ip().is_loopback()));
+        let hanging: Vec<_> = (0..UNDER_WAY - 1).map(|name| reactor.resolve(&format!("host{name}.test"))).collect();
+        let local = reactor.resolve("localhost").add_callback(move |found| {
+            assert!(found.iter().all(|address| address.ip().is_loopback()));
             stop(&stopper);
+            Ok(())
         });
         run(&reactor);
         println!("\nlooked up {} others", hanging.len());

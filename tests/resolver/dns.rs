@@ -1,6 +1,6 @@
 //! DNS in simulated networks: which queries are sent where and how often, and which answers are believed.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -8,27 +8,13 @@ use std::time::Duration;
 
 use torsade::prelude::*;
 use torsade::simulated::{Faults, Host, Simulation, simulate_with};
-use torsade::{DnsConfig, DnsResolver, FixedResolver, LookUp, wire::Echo};
+use torsade::{DnsConfig, DnsResolver, FixedResolver, spi::copy_error, wire::Echo};
 
 use crate::answering::{A, AAAA, Asked, Record, Reply, Server, address, alias, answer, code, no_such_name, now, truncated};
 
 const CLIENT: &str = "10.0.0.1";
 const FIRST: &str = "10.0.0.53";
 const SECOND: &str = "10.0.0.54";
-
-#[derive(Clone, Default)]
-struct Found(Rc<RefCell<Vec<io::Result<Vec<SocketAddr>>>>>);
-
-impl Found {
-    fn look_up(&self, host: &Host, name: &str) -> LookUp {
-        let found = self.0.clone();
-        host.resolve(name, move |result| found.borrow_mut().push(result)).unwrap()
-    }
-
-    fn count(&self) -> usize {
-        self.0.borrow().len()
-    }
-}
 
 fn config(servers: &[&str]) -> DnsConfig {
     servers.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 53)).collect::<Vec<_>>().into()
@@ -43,13 +29,11 @@ fn client(simulation: &Simulation, config: DnsConfig) -> Host {
 
 /// Looks up a name; returns how long it took, and what was found, as texts, or the error.
 fn timed_look_up(simulation: &Simulation, host: &Host, name: &str) -> (Duration, Result<Vec<String>, io::Error>) {
-    let (begun, found) = (simulation.now(), Found::default());
-    let look_up = found.look_up(host, name);
-    simulation.run_until(|| found.count() > 0).unwrap();
-    drop(look_up);
-    let result = found.0.borrow_mut().remove(0);
-    let texts = result.map(|found| found.iter().map(|address| address.ip().to_string()).collect());
-    (simulation.now() - begun, texts)
+    let (begun, addresses) = (simulation.now(), host.resolve(name));
+    simulation.run_until(|| addresses.is_called()).unwrap();
+    let found = addresses.into_result().unwrap();
+    let texts = found.map(|found| found.iter().map(|address| address.ip().to_string()).collect());
+    (simulation.now() - begun, texts.map_err(|failure| copy_error(failure.downcast_ref().unwrap())))
 }
 
 fn look_up(simulation: &Simulation, host: &Host, name: &str) -> Vec<String> {
@@ -331,9 +315,9 @@ fn when_a_server_is_killed_or_crashes_in_mid_run_another_takes_over() {
 fn those_who_ask_for_the_same_name_share_the_questions() {
     let simulation = Simulation::new(1);
     let server = Server::start(&simulation.host(FIRST), |asked| now(answer(asked, records())));
-    let (host, found) = (client(&simulation, config(&[FIRST])), Found::default());
-    let asked: Vec<_> = (0..1000).map(|_| found.look_up(&host, "host.test")).collect();
-    simulation.run_until(|| found.count() == asked.len()).unwrap();
+    let host = client(&simulation, config(&[FIRST]));
+    let asked: Vec<_> = (0..1000).map(|_| host.resolve("host.test")).collect();
+    simulation.run_until(|| asked.iter().all(Deferred::is_called)).unwrap();
     assert_eq!(server.take_asked().len(), 2);
 }
 
@@ -346,13 +330,13 @@ fn however_many_names_are_asked_for_so_many_questions_are_under_way() {
         there.set(there.get() + 1);
         vec![(seconds(1), answer(asked, vec![address(&asked.name, "10.0.0.7", 60)]))]
     });
-    let (host, found) = (client(&simulation, config(&[FIRST])), Found::default());
-    let asked: Vec<_> = (0..1000).map(|number| found.look_up(&host, &format!("host{number}.test"))).collect();
+    let host = client(&simulation, config(&[FIRST]));
+    let asked: Vec<_> = (0..1000).map(|number| host.resolve(&format!("host{number}.test"))).collect();
     let mut most = 0;
     simulation
         .run_until(|| {
             most = most.max(host.source_count());
-            found.count() == asked.len()
+            asked.iter().all(Deferred::is_called)
         })
         .unwrap();
     assert_eq!(most, 64, "sockets, two for each of 32 names");
@@ -398,12 +382,13 @@ fn in_a_hostile_network_every_look_up_ends_with_what_is_true_or_an_error() {
             for ip in [FIRST, SECOND] {
                 Server::start(&simulation.host(ip), decide);
             }
-            let (host, found) = (client(simulation, config(&[FIRST, SECOND])), Found::default());
-            let asked: Vec<_> = (0..20).map(|number| found.look_up(&host, &format!("host{}.test", number * 7))).collect();
-            simulation.run_until(|| found.count() == asked.len())?;
-            let answered = found.0.borrow().iter().filter(|result| result.is_ok()).count();
-            assert!(answered >= asked.len() / 2, "only {answered}");
-            for result in &*found.0.borrow() {
+            let host = client(simulation, config(&[FIRST, SECOND]));
+            let asked: Vec<_> = (0..20).map(|number| host.resolve(&format!("host{}.test", number * 7))).collect();
+            simulation.run_until(|| asked.iter().all(Deferred::is_called))?;
+            let found: Vec<_> = asked.into_iter().map(|addresses| addresses.into_result().unwrap()).collect();
+            let answered = found.iter().filter(|result| result.is_ok()).count();
+            assert!(answered >= found.len() / 2, "only {answered}");
+            for result in &found {
                 let known = ["10.0.0.7:0".parse()?, "[fd00::7]:0".parse()?];
                 assert!(result.as_ref().map_or(true, |found| found.iter().all(|address| known.contains(address))), "{result:?}");
             }

@@ -1,7 +1,7 @@
 //! Look-ups of host names, shared by all callers that ask for the same name and limited in number, whatever the resolver.
 //!
-//! A query waits, is under way, or has ended; the table has those of the first two kinds. Each asker is called exactly once from
-//! the loop, unless it drops its [`LookUp`] first.
+//! A query waits, is under way, or has ended; the table has those of the first two kinds. Each asker's Deferred is fired from the
+//! loop, unless it is cancelled first.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -9,11 +9,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use super::Reactor;
 use super::reactor_handle::ReactorHandle;
-use crate::error::copy_error;
+use crate::defer::{Deferred, Failure, Firer, fail};
 use crate::panic::catch;
 use crate::report::{drop_quietly, report_error};
 use crate::resolver::{Resolver, SystemResolver};
@@ -22,9 +22,6 @@ use crate::resolver::{Resolver, SystemResolver};
 const UNDER_WAY: usize = 32;
 /// How many more names may wait.
 const WAITING: usize = 1024;
-
-/// Called with the addresses for one asker.
-type Done = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>)>;
 
 /// The names being looked up, those that wait, and their askers.
 #[derive(Default)]
@@ -42,17 +39,7 @@ pub(super) struct LookUps {
 struct Query {
     name: String,
     begun: Cell<bool>,
-    askers: RefCell<BTreeMap<u64, Done>>,
-}
-
-/// A pending look-up, made by [`Reactor::resolve`]. If dropped, it no longer calls back.
-///
-/// If it is dropped before it has begun, and nothing else waits for the name, it never begins.
-#[must_use = "dropped at once, it never calls back"]
-pub struct LookUp {
-    query: Rc<Query>,
-    id: u64,
-    look_ups: Weak<LookUps>,
+    askers: RefCell<BTreeMap<u64, Firer<Vec<SocketAddr>>>>,
 }
 
 /// Too many names are waiting to be looked up: 1,024, while 32 are under way.
@@ -62,60 +49,51 @@ pub struct LookUp {
 pub struct TooManyLookUps;
 
 impl Reactor {
-    /// Looks up the addresses of a host name without blocking the loop. Then calls `done` from the loop, unless the [`LookUp`]
-    /// was dropped.
+    /// Looks up the addresses of a host name, without blocking the loop.
     ///
     /// The addresses have port 0, and link-local ones their scope id; they are in the order in which they should be tried.
     /// Callers that ask for the same name share one look-up. 32 look-ups are under way at a time, and 1,024 more names may wait,
     /// in order. Unless [`set_resolver`](Self::set_resolver) was called, the system does each look-up, on a thread of its own
     /// outside the pool. Text that is already an address (`::1`, `fe80::1%eth0`) always goes to the system.
     ///
+    /// Cancelling the Deferred withdraws the question: a look-up that has not begun, and that nothing else waits for, never
+    /// begins. A Deferred that is only dropped keeps its place.
+    ///
     /// # Errors
-    /// [`TooManyLookUps`]. A name without addresses is an error passed to `done`.
+    /// The Deferred fails with the resolver's [`io::Error`], also if the name has no addresses; with [`TooManyLookUps`], at once;
+    /// or with a [`DeferredError`](crate::DeferredError), if it is cancelled or the reactor stops first.
     ///
     /// # Examples
     /// ```
     /// use torsade::Reactor;
     ///
     /// let reactor = Reactor::new()?;
-    /// let stopper = reactor.clone();
-    /// let look_up = reactor.resolve("localhost", move |found| {
-    ///     assert!(found.is_ok_and(|addresses| addresses.iter().all(|address| address.ip().is_loopback())));
-    ///     stopper.stop().expect("it runs");
-    /// })?;
-    /// reactor.run()?;
-    /// drop(look_up);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// A Deferred, as Twisted's returns, is fired by `done`. Keep the look-up until then.
-    /// ```
-    /// use torsade::{Deferred, Reactor};
-    ///
-    /// let reactor = Reactor::new()?;
-    /// let (addresses, firer) = Deferred::new();
-    /// let look_up = reactor.resolve("localhost", move |found| match found {
-    ///     Ok(addresses) => firer.callback(addresses),
-    ///     Err(error) => firer.errback(error),
-    /// })?;
+    /// let addresses = reactor.resolve("localhost");
     /// let addresses = reactor.run_until(async move { Ok(addresses.await?) })?;
-    /// drop(look_up);
     /// assert!(addresses.iter().all(|address| address.ip().is_loopback()));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "getHostByName")]
-    pub fn resolve(
-        &self,
-        name: &str,
-        done: impl FnOnce(io::Result<Vec<SocketAddr>>) + 'static,
-    ) -> Result<LookUp, TooManyLookUps> {
+    #[track_caller]
+    pub fn resolve(&self, name: &str) -> Deferred<Vec<SocketAddr>> {
         let look_ups = &self.0.look_ups;
-        let query = look_ups.query(name)?;
+        let query = match look_ups.query(name) {
+            Ok(query) => query,
+            Err(error) => return fail(error),
+        };
         let id = look_ups.next_id.get();
         look_ups.next_id.set(id + 1);
-        query.askers.borrow_mut().insert(id, Box::new(done));
+        let (asked, of) = (Rc::clone(&query), Rc::downgrade(look_ups));
+        let (addresses, firer) = Deferred::with_canceller(move |_| {
+            let firer = asked.askers.borrow_mut().remove(&id);
+            if let Some(look_ups) = of.upgrade().filter(|_| asked.askers.borrow().is_empty()) {
+                look_ups.forget(&asked);
+            }
+            drop(firer);
+        });
+        query.askers.borrow_mut().insert(id, firer);
         self.begin_look_ups();
-        Ok(LookUp { query, id, look_ups: Rc::downgrade(look_ups) })
+        addresses
     }
 
     /// Sets the resolver for all further look-ups; default [`SystemResolver`].
@@ -130,13 +108,8 @@ impl Reactor {
     /// let reactor = Reactor::new()?;
     /// let names = FixedResolver::new().with("db.test", ["127.0.0.1".parse()?, "::1".parse()?]);
     /// reactor.set_resolver(names.or(SystemResolver));
-    /// let stopper = reactor.clone();
-    /// let look_up = reactor.resolve("db.test", move |found| {
-    ///     assert_eq!(found.expect("it is in the table").len(), 2);
-    ///     stopper.stop().expect("it runs");
-    /// })?;
-    /// reactor.run()?;
-    /// drop(look_up);
+    /// let addresses = reactor.resolve("db.test");
+    /// assert_eq!(reactor.run_until(async move { Ok(addresses.await?) })?.len(), 2);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "IReactorPluggableResolver")]
@@ -169,14 +142,12 @@ impl Reactor {
         let query = self.0.look_ups.end(name);
         self.begin_look_ups();
         let Some(query) = query else { return };
+        let found = found.map_err(Failure::new);
         loop {
-            // Taken one by one, because a callback may drop other look-ups.
+            // Taken one by one, because a callback may cancel other look-ups.
             let asker = query.askers.borrow_mut().pop_first();
-            let Some((_, done)) = asker else { break };
-            let found = found.as_ref().map(Vec::clone).map_err(copy_error);
-            if let Err(panic) = catch(|| done(found)) {
-                report_error("a look-up", format_args!("what waited for the addresses of {name:?} {panic}"));
-            }
+            let Some((_, firer)) = asker else { break };
+            firer.fire(found.clone());
         }
     }
 }
@@ -234,7 +205,7 @@ impl LookUps {
         let queries = self.queries.take();
         self.waiting.take();
         for query in queries.into_values() {
-            query.askers.take().into_values().for_each(|done| drop_quietly("what waited for a look-up", done));
+            query.askers.take().into_values().for_each(|firer| drop_quietly("what waited for a look-up", firer));
         }
     }
 }
@@ -271,23 +242,6 @@ impl Drop for UnderWay {
 /// Returns whether the text is an address, perhaps with a scope: no name contains a colon.
 fn is_address(name: &str) -> bool {
     name.contains(':') || name.parse::<Ipv4Addr>().is_ok()
-}
-
-impl Drop for LookUp {
-    fn drop(&mut self) {
-        let done = self.query.askers.borrow_mut().remove(&self.id);
-        if let Some(look_ups) = self.look_ups.upgrade().filter(|_| self.query.askers.borrow().is_empty()) {
-            look_ups.forget(&self.query);
-        }
-        // Outside any borrow, because what it holds may use the reactor.
-        drop(done);
-    }
-}
-
-impl fmt::Debug for LookUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LookUp").field("name", &self.query.name).finish_non_exhaustive()
-    }
 }
 
 impl fmt::Display for TooManyLookUps {

@@ -14,9 +14,8 @@ use torsade_protocols::{
     Reason, Result, Transport,
 };
 use torsade_reactor::event_log::{Event, Subject};
-use torsade_reactor::spi::{Ready, Source, Token, catch, drop_quietly};
-use torsade_reactor::{Command, DelayedCall, Panic, Reactor, report_error};
-use torsade_reactor::{LookUp, TooManyLookUps};
+use torsade_reactor::spi::{Ready, Source, Token, catch, copy_error, drop_quietly};
+use torsade_reactor::{Command, DeferredHandle, DelayedCall, Failure, Panic, Reactor, TooManyLookUps, report_error};
 
 use crate::connection::shared::Shared;
 use crate::connection::{Begun, StreamConnection};
@@ -46,7 +45,7 @@ enum Phase {
     /// `connect` was called; the attempt begins in the next turn.
     Starting,
     /// The name is being looked up, or about to be. There is no socket yet.
-    Resolving(DelayedCall, LookUp),
+    Resolving(DelayedCall, DeferredHandle),
     Connecting(Race),
     /// The connection is established, and the factory builds its protocol.
     Building,
@@ -124,32 +123,37 @@ impl StreamConnector {
     }
 
     fn look_up(self: &Rc<Self>, deadline: DelayedCall, there: &HostPort) {
-        let (connector, name) = (Rc::clone(self), there.host().to_string());
-        match self.shared.reactor.resolve(&name, move |resolved| connector.resolved(resolved)) {
-            Ok(look_up) => drop(self.phase.replace(Phase::Resolving(deadline, look_up))),
-            Err(TooManyLookUps) => {
-                deadline.cancel().ok();
-                self.fail(&ConnectError::TooManyLookUps { name });
-            }
-        }
+        let connector = Rc::clone(self);
+        let addresses = self.shared.reactor.resolve(&there.host().to_string());
+        self.phase.replace(Phase::Resolving(deadline, addresses.handle()));
+        let resolved = addresses.add_both(move |resolved| {
+            connector.resolved(resolved);
+            Ok(())
+        });
+        resolved.detach();
     }
 
-    fn resolved(self: &Rc<Self>, resolved: io::Result<Vec<SocketAddr>>) {
+    fn resolved(self: &Rc<Self>, resolved: Result<Vec<SocketAddr>, Failure>) {
         let Destination::Host(there) = &self.destination else { return };
         let phase = self.phase.replace(Phase::Ending);
-        let Phase::Resolving(deadline, look_up) = phase else {
+        let Phase::Resolving(deadline, _) = phase else {
             self.phase.replace(phase);
             return;
         };
-        drop(look_up);
         match resolved {
             Ok(mut found) => {
                 found.iter_mut().for_each(|address| address.set_port(there.port()));
                 self.race(deadline, found.into_iter().map(Address::from).collect());
             }
-            Err(cause) => {
+            Err(failure) => {
                 deadline.cancel().ok();
-                self.fail(&ConnectError::UnknownHost { name: there.host().to_string(), cause });
+                let name = there.host().to_string();
+                self.fail(&match failure.downcast_ref::<io::Error>() {
+                    Some(cause) => ConnectError::UnknownHost { name, cause: copy_error(cause) },
+                    None if failure.check::<TooManyLookUps>() => ConnectError::TooManyLookUps { name },
+                    // The reactor is gone.
+                    None => ConnectError::ShuttingDown,
+                });
             }
         }
     }
@@ -235,7 +239,7 @@ impl StreamConnector {
         match phase {
             Phase::Resolving(deadline, look_up) => {
                 deadline.cancel().ok();
-                drop(look_up);
+                look_up.cancel();
             }
             Phase::Connecting(race) => race.end(),
             Phase::Idle | Phase::Starting | Phase::Building | Phase::Ending | Phase::Connected(_) => {}
