@@ -106,7 +106,7 @@ fn a_panic_with_data_closes_the_descriptor_that_it_came_from_and_no_other() {
         }
         Ok(())
     });
-    assert_eq!(told.data(2), "err\n");
+    assert_eq!(told.data(2), "err\n", "{:?}", told.all());
     assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
 }
 
