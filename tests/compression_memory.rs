@@ -1,4 +1,4 @@
-//! Group 10, the memory of a bomb: one test in its own process, so that nothing else is measured.
+//! The memory of a bomb: one test in its own process, so that nothing else is measured.
 
 #[path = "support/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Group 21, dictionaries: the memory of a thousand connections that share one.
+//! Dictionaries: the memory of a thousand connections that share one.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Group 8: what was written can be read after the turn, with a single flush.
+//! What was written can be read after the turn, with a single flush.
 
 use std::rc::Rc;
 

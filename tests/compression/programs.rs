@@ -1,4 +1,4 @@
-//! Group 2: other programs at the other end of a connection, if they are installed. Those that have to be installed and
+//! Other programs at the other end of a connection, if they are installed. Those that have to be installed and
 //! configured first are in `tests/interop/run`.
 
 use std::process::{Child, Command, Stdio};

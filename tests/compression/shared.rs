@@ -1,4 +1,4 @@
-//! Group 22: messages compressed once for many connections.
+//! Messages compressed once for many connections.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

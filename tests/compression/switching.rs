@@ -1,4 +1,4 @@
-//! Group 7: switching on compression at any place, and the order of the bytes around it.
+//! Switching on compression at any place, and the order of the bytes around it.
 
 use std::cell::RefCell;
 use std::rc::Rc;

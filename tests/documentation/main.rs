@@ -3,5 +3,6 @@
 mod compile_errors;
 mod documents;
 mod endpoints;
+mod mutations;
 mod porting;
 mod twisted;

@@ -1,5 +1,4 @@
-//! Group 18, the part in this suite: the WebSocket example against hand-made frames. For real clients: `tests/interop/run
-//! websockets ws`.
+//! The WebSocket example against hand-made frames. For real clients: `tests/interop/run websockets ws`.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -14,7 +14,6 @@ mod registered_producer;
 pub(crate) mod shared;
 #[cfg(feature = "tls")]
 mod stacked;
-mod stage;
 #[cfg(feature = "tls")]
 mod starting_tls;
 mod state;

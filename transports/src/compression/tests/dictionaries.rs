@@ -1,4 +1,4 @@
-//! Group 21, dictionaries: streams that refer to one, found by id or agreed on, in every format that supports them.
+//! Dictionaries: streams that refer to one, found by id or agreed on, in every format that supports them.
 
 use torsade_protocols::{CompressionError, Dictionary};
 

@@ -1,4 +1,4 @@
-//! Group 12, fields of headers and trailers: each invalid one has its own error.
+//! Fields of headers and trailers: each invalid one has its own error.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Group 3, golden bytes: announcements, to the bit.
+//! Golden bytes: announcements, to the bit.
 
 use super::*;
 use crate::compression::announcement::{self, Place, Verdict};

@@ -1,4 +1,4 @@
-//! Group 6: switches in mid-stream, found by their mark and the count in it.
+//! Switches in mid-stream, found by their mark and the count in it.
 
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 

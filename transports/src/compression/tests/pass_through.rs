@@ -1,4 +1,4 @@
-//! Group 14: incompressible data hardly expands, and is soon stored.
+//! Incompressible data hardly expands, and is soon stored.
 
 use super::*;
 use flate2::{Compress, FlushCompress};

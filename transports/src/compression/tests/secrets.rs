@@ -1,4 +1,4 @@
-//! Group 17, secrets: barriers, and pieces that are stored.
+//! Secrets: barriers, and pieces that are stored.
 
 use torsade_protocols::Flush;
 

@@ -1,4 +1,4 @@
-//! Group 22, messages that are compressed once for many streams.
+//! Messages that are compressed once for many streams.
 
 use torsade_protocols::Flush;
 
