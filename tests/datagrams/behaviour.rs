@@ -286,7 +286,13 @@ fn a_connected_port_receives_from_its_peer_only_and_can_be_connected_to_another(
 fn everything_may_be_called_while_the_protocol_is_borrowed() {
     in_both_worlds(|reactor| {
         let events = Events::default();
-        let protocol = Rc::new(RefCell::new(Probe::silent(&events)));
+        let until_stopped = |event: &Event, transport: &DatagramTransport| {
+            if matches!(event, Event::Stopped) {
+                transport.reactor().stop()?;
+            }
+            Ok(())
+        };
+        let protocol = Rc::new(RefCell::new(Probe::new(&events, until_stopped)));
         let transport = reactor.listen_udp("127.0.0.1:0", protocol.clone()).unwrap();
         let held = protocol.borrow_mut();
         transport.write("to nobody");
@@ -296,8 +302,6 @@ fn everything_may_be_called_while_the_protocol_is_borrowed() {
         transport.set_ttl(0).unwrap();
         transport.stop_listening();
         drop(held);
-        let stopper = reactor.clone();
-        reactor.call_later(Duration::from_millis(1), move || stop(&stopper));
         run(reactor);
         assert_eq!(transport.dropped(), 2);
         assert_eq!(events.all().last(), Some(&Event::Stopped));
