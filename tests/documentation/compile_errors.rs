@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The beginning of every program here.
@@ -37,23 +38,43 @@ fn main() -> Result {
     let reactor = Reactor::new()?;
 ";
 
-/// The folder of the dependencies of these tests, and the library there; of several, the newest.
-fn library() -> (PathBuf, PathBuf) {
-    let folder = env::current_exe().expect("a test binary").parent().expect("it is in a folder").to_owned();
-    let entries = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let is_library = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("libtorsade-") && name.ends_with(".rlib")
-    };
-    let built = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).expect("it has a time");
-    let library = entries.filter(|path| is_library(path)).max_by_key(built).expect("the library was built");
-    (folder, library)
+/// The folder of the dependencies of these tests.
+fn dependencies() -> PathBuf {
+    env::current_exe().expect("a test binary").parent().expect("it is in a folder").to_owned()
+}
+
+/// The library: of several builds, the newest with the features of these tests.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let entries = fs::read_dir(dependencies()).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let is_library = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("libtorsade-") && name.ends_with(".rlib")
+        };
+        let built = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).expect("it has a time");
+        let mut libraries: Vec<_> = entries.filter(is_library).collect();
+        libraries.sort_by_key(built);
+        let features = [
+            ("TrustRoots", cfg!(feature = "tls")),
+            ("DnsResolver", cfg!(feature = "dns")),
+            ("Command", cfg!(feature = "processes")),
+            ("hub", cfg!(feature = "hub")),
+        ];
+        let names: String = features.iter().filter(|(_, on)| *on).map(|(name, _)| format!("{name}, ")).collect();
+        let program = format!("#[allow(unused_imports)]\nuse torsade::{{{names}}};\nfn main() {{}}\n");
+        let has_features = |library: &PathBuf| compile_with(library, &program, &[]).status.success();
+        libraries.into_iter().rev().find(has_features).expect("the library was built")
+    })
 }
 
 /// What the compiler says of `program`, which it only checks.
 pub(crate) fn compile(program: &str, options: &[&str]) -> Output {
+    compile_with(library(), program, options)
+}
+
+fn compile_with(library: &Path, program: &str, options: &[&str]) -> Output {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let (folder, library) = library();
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mistake_{}_{number}.rs", std::process::id()));
     fs::write(&path, program).expect("it can be written");
@@ -63,7 +84,7 @@ pub(crate) fn compile(program: &str, options: &[&str]) -> Output {
         .args(["--edition=2024", "--crate-name=mistake", "--emit=metadata", "-Adead_code"])
         .args(options)
         .arg("-L")
-        .arg(format!("dependency={}", folder.display()))
+        .arg(format!("dependency={}", dependencies().display()))
         .arg("--extern")
         .arg(format!("torsade={}", library.display()))
         .arg("-o")
