@@ -23,7 +23,7 @@ use crate::topic::TopicError;
 /// |---|---|
 /// | `local:` | within this process. Reactors that open the same `HubConfig`, or clones of it, share it: the workers of [`workers`](torsade_reactor::workers) |
 /// | `redis://[USER:PASSWORD@]HOST[:PORT]` | a Redis server, 7.0 or later; `rediss://` with TLS, `?ca=FILE` to trust that file's certificates; `?sharded` for the sharded pub/sub of a cluster |
-/// | `nats://[USER:PASSWORD@\|TOKEN@]HOST[:PORT]` | a NATS server, 2.9 or later; `tls://` with TLS. Stored topics and presence need JetStream |
+/// | `nats://[USER:PASSWORD@\|TOKEN@]HOST[:PORT]` | a NATS server, 2.9 or later; `tls://` with TLS. Stored topics and presence need JetStream; `?replicas=3` stores them on three nodes of a cluster |
 ///
 /// The slashes may be left out (`redis:HOST:PORT`). Several hosts, separated by commas, are tried in turn.
 ///
@@ -80,7 +80,7 @@ impl HubConfig {
     /// on a topic should use the same setting. The first pattern that matches a topic counts.
     ///
     /// In Redis, each stored topic is a stream under the topic's name, which has up to a hundred entries more than `keep`; in NATS, a
-    /// stream of JetStream. A `local:` hub keeps messages in memory, 64 MiB in all: beyond that it drops the oldest messages of the topic
+    /// stream of JetStream, which may exist already: it is only enlarged to `keep` messages and the replicas of the address. A `local:` hub keeps messages in memory, 64 MiB in all: beyond that it drops the oldest messages of the topic
     /// that was published to least recently.
     ///
     /// # Errors

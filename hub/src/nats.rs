@@ -53,14 +53,9 @@ impl NatsEngine {
     /// The default port of servers.
     pub(crate) const PORT: u16 = 4222;
 
-    /// Makes an engine for `nats://`, `nats+tls://` or `tls://`, with `USER:PASSWORD@` or `TOKEN@`, and one or more servers of a cluster.
-    /// With `nats://` TLS is used if the server requires it.
+    /// Makes an engine for `nats://`, `nats+tls://` or `tls://`, with `USER:PASSWORD@` or `TOKEN@`, one or more servers of a cluster, and
+    /// `?replicas=NUMBER`. With `nats://` TLS is used if the server requires it.
     pub(crate) fn new(url: &BrokerUrl, #[cfg(feature = "tls")] tls: Option<&TlsClientConfig>) -> Result<Self, HubError> {
-        if !url.options.is_empty() {
-            let names: Vec<_> = url.options.iter().map(|(name, _)| name.as_str()).collect();
-            let problem = format!("a NATS address has no options: remove {}", names.join(", "));
-            return Err(HubError::Address { text: format!("{}:..", url.scheme), problem });
-        }
         let session = Session::new(
             url,
             #[cfg(feature = "tls")]

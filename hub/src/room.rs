@@ -22,6 +22,9 @@ const MAX_NAMES: usize = 256 << 10;
 /// How long changes are collected before they are announced.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// How long to wait, at most, before names are announced again that the broker could not take.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How long after a reconnect the names of other processes may still be missing: twice the longest delay between attempts to connect.
 const RETURN: Duration = Duration::from_secs(4);
 
@@ -212,7 +215,7 @@ impl Core {
                 if EngineError::is_passing(&error) {
                     // The broker may still have these names or older ones. They are withdrawn or announced later.
                     room.is_announced.set(true);
-                    self.announce_after(room, self.expiry() / 3);
+                    self.announce_after(room, AGAIN.min(self.expiry() / 3));
                 } else {
                     report_error("hub presence", format_args!("the names in {} cannot be announced: {error}", room.topic));
                 }

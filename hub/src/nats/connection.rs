@@ -86,7 +86,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(transport: &Transport, upstream: &Upstream, known: &KnownStreams) -> Rc<Self> {
+    pub(super) fn new(transport: &Transport, upstream: &Upstream, known: &KnownStreams, replicas: u64) -> Rc<Self> {
         let reactor = transport.reactor();
         let connection = Rc::new(Self {
             transport: transport.clone(),
@@ -109,7 +109,7 @@ impl Connection {
             tails: RefCell::default(),
             readings: RefCell::default(),
             requests: Requests::default(),
-            streams: Streams::default(),
+            streams: Streams::new(replicas),
             known: known.clone(),
             next: Cell::new(0),
         });

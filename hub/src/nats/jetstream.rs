@@ -26,13 +26,15 @@ const MAX_NAME: usize = 255;
 /// How long the server recognizes duplicates; its own default.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// How often in a row, with a [`PAUSE`] in between, a message may find no responder although its stream exists. A cluster elects the leader
-/// of a stream in less time.
+/// How often in a row, with a [`PAUSE`] in between, a message may find no responder although its stream exists and has a leader.
 const MOST_REFUSED: u32 = 10;
 
 const STREAM_NOT_FOUND: u64 = 10_059;
 const STREAM_NAME_IN_USE: u64 = 10_058;
 const NOT_ENABLED: [u64; 2] = [10_039, 10_076];
+/// What passes by itself although its code is not 503: too few nodes for the replicas, a stream or a consumer whose nodes are away, a message
+/// that is being stored already, and too many messages at once.
+const PASSING: [u64; 5] = [10_005, 10_118, 10_119, 10_158, 10_167];
 
 /// Why a request to JetStream failed.
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ impl ApiError {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Off => false,
-            Self::Refused { code, number, .. } => *code == 503 && !NOT_ENABLED.contains(number),
+            Self::Refused { code, number, .. } => PASSING.contains(number) || (*code == 503 && !NOT_ENABLED.contains(number)),
             Self::Unanswered(why) => matches!(why, Unanswered::TimedOut),
         }
     }
@@ -143,17 +145,24 @@ struct Store {
     firer: Firer<MessageId>,
 }
 
-/// The streams of a connection, by their subjects.
-#[derive(Default)]
-pub(super) struct Streams(RefCell<HashMap<String, Rc<Stream>>>);
+/// The streams of a connection.
+pub(super) struct Streams {
+    by_subject: RefCell<HashMap<String, Rc<Stream>>>,
+    /// On how many nodes of a cluster each is stored.
+    replicas: u64,
+}
 
 impl Streams {
+    pub(super) fn new(replicas: u64) -> Self {
+        Self { by_subject: RefCell::default(), replicas }
+    }
+
     /// Returns the stream of a topic.
     pub(super) fn of_topic(&self, topic: &Topic) -> Rc<Stream> {
         self.get(topic.as_str(), || {
             let config = json!({
                 "name": stream_name(topic.as_str()), "subjects": [topic.as_str()], "retention": "limits", "storage": "file",
-                "discard": "old", "num_replicas": 1, "max_consumers": -1, "max_bytes": -1, "max_age": 0, "max_msg_size": -1,
+                "discard": "old", "num_replicas": self.replicas, "max_consumers": -1, "max_bytes": -1, "max_age": 0, "max_msg_size": -1,
                 "duplicate_window": nanoseconds(DUPLICATE_WINDOW),
             });
             (stream_name(topic.as_str()), config)
@@ -167,7 +176,7 @@ impl Streams {
             let stream = format!("KV_{name}");
             let config = json!({
                 "name": stream, "subjects": [subjects], "retention": "limits", "storage": "file", "discard": "old",
-                "num_replicas": 1, "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
+                "num_replicas": self.replicas, "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
                 "max_msgs_per_subject": 1, "max_age": nanoseconds(expiry), "allow_rollup_hdrs": true, "deny_delete": true,
                 "duplicate_window": nanoseconds(expiry.min(DUPLICATE_WINDOW)),
             });
@@ -176,29 +185,29 @@ impl Streams {
     }
 
     fn get(&self, subject: &str, make: impl FnOnce() -> (String, Value)) -> Rc<Stream> {
-        if let Some(stream) = self.0.borrow().get(subject) {
+        if let Some(stream) = self.by_subject.borrow().get(subject) {
             return Rc::clone(stream);
         }
         let (name, config) = make();
-        if self.0.borrow().len() >= MOST_KNOWN {
+        if self.by_subject.borrow().len() >= MOST_KNOWN {
             // A forgotten stream is looked up again when it is needed.
-            self.0.borrow_mut().retain(|_, stream| stream.is_busy());
+            self.by_subject.borrow_mut().retain(|_, stream| stream.is_busy());
         }
         let stream = Rc::new(Stream { name, config, state: RefCell::default() });
-        self.0.borrow_mut().insert(subject.to_owned(), Rc::clone(&stream));
+        self.by_subject.borrow_mut().insert(subject.to_owned(), Rc::clone(&stream));
         stream
     }
 
     /// The last subscription to a topic has ended.
     pub(super) fn forget(&self, topic: &Topic) {
-        let mut streams = self.0.borrow_mut();
+        let mut streams = self.by_subject.borrow_mut();
         if streams.get(topic.as_str()).is_some_and(|stream| !stream.is_busy()) {
             streams.remove(topic.as_str());
         }
     }
 
     pub(super) fn fail_all(&self, error: &EngineError) {
-        let streams: Vec<_> = self.0.borrow().values().cloned().collect();
+        let streams: Vec<_> = self.by_subject.borrow().values().cloned().collect();
         streams.iter().for_each(|stream| stream.fail_waiting(error));
     }
 }
@@ -235,7 +244,11 @@ impl Stream {
         }
         if error.is_passing() || (is_nobody && state.refused <= MOST_REFUSED) {
             state.is_ready = false;
-            EngineError::NotNow(error.to_string())
+            EngineError::NotNow(if is_nobody {
+                format!("nobody answers for the stream {}", self.name)
+            } else {
+                error.to_string()
+            })
         } else {
             error.into()
         }
@@ -249,16 +262,21 @@ impl Stream {
         config
     }
 
-    /// Returns the configuration to keep as many messages as are wanted; `None` if it keeps them already. A stream is only ever enlarged.
+    /// Returns the configuration with as many messages and replicas as are wanted; `None` if it has them already. A stream is only ever
+    /// enlarged: others may want more.
     fn enlarged(&self, info: &StreamInfo) -> Option<Value> {
-        let keep = self.state.borrow().keep;
-        let has = info.config.get("max_msgs").and_then(Value::as_i64).unwrap_or(-1);
-        if !u64::try_from(has).is_ok_and(|has| has < keep) {
-            return None;
-        }
         let mut config = info.config.clone();
-        config["max_msgs"] = json!(keep);
-        Some(config)
+        let wanted = [("max_msgs", Some(self.state.borrow().keep)), ("num_replicas", self.config["num_replicas"].as_u64())];
+        for (name, wanted) in wanted {
+            // A limit of -1 is none.
+            let has = config.get(name).and_then(Value::as_u64);
+            if let (Some(has), Some(wanted)) = (has, wanted)
+                && has < wanted
+            {
+                config[name] = json!(wanted);
+            }
+        }
+        (config != info.config).then_some(config)
     }
 }
 
@@ -282,6 +300,10 @@ impl Connection {
     /// Returns the state of a stream.
     pub(super) async fn stream_info(self: &Rc<Self>, stream: &Stream) -> Result<StreamInfo, ApiError> {
         let value = self.api(&format!("STREAM.INFO.{}", stream.name), &Value::Null).await?;
+        // Without a leader any node answers, which may not have all messages.
+        if value.get("cluster").is_some_and(|cluster| cluster.get("leader").is_none()) {
+            return Err(ApiError::Refused { code: 503, number: 0, text: "the stream has no leader at the moment".to_owned() });
+        }
         StreamInfo::parse(value).ok_or_else(not_json)
     }
 
@@ -304,7 +326,7 @@ impl Connection {
                 if let Some(config) = stream.enlarged(&info)
                     && let Err(error) = self.api(&format!("STREAM.UPDATE.{}", stream.name), &config).await
                 {
-                    log::warn!("the stream {} keeps fewer messages than it should: {error}", stream.name);
+                    log::warn!("the stream {} has fewer messages or replicas than it should: {error}", stream.name);
                 }
                 Ok(info)
             }

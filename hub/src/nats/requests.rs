@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::connection::{Barrier, Connection};
 use crate::error::EngineError;
 
-/// The minimum time for an answer, from the moment at which the server has seen the request. The transfer does not count, because the link
-/// may be slow and have a backlog.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The minimum time for an answer, from the moment at which the server has seen the request; other clients of JetStream wait as long. A node that
+/// is lost takes requests with it, which are made again after this time or twice as long. The transfer does not count, because the link may be slow
+/// and have a backlog.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The answer to a request.
 pub(super) struct Answer<'a> {

@@ -16,6 +16,9 @@ use crate::broker_url::BrokerUrl;
 use crate::engine::Upstream;
 use crate::error::{EngineError, HubError};
 
+/// The greatest number of replicas that a server allows.
+const MAX_REPLICAS: u64 = 5;
+
 /// The state that all connections of an engine share.
 pub(super) struct Session {
     login: Login,
@@ -28,6 +31,7 @@ pub(super) struct Session {
     /// Fired when it is logged in.
     let_in: RefCell<Option<Firer<()>>>,
     known: KnownStreams,
+    replicas: u64,
 }
 
 #[derive(Default)]
@@ -49,6 +53,7 @@ impl Session {
         };
         Ok(Rc::new(Self {
             login,
+            replicas: replicas(url)?,
             wants_tls,
             #[cfg(feature = "tls")]
             tls: RefCell::new(tls.cloned()),
@@ -92,7 +97,7 @@ impl Session {
     /// Makes the state of a new connection, on which the server speaks first.
     pub(super) fn connection(&self, transport: &Transport) -> Option<Rc<Connection>> {
         let upstream = self.upstream.borrow().clone()?;
-        Some(Connection::new(transport, &upstream, &self.known))
+        Some(Connection::new(transport, &upstream, &self.known, self.replicas))
     }
 
     /// Fires when the new connection is logged in; fails if it is lost first.
@@ -143,9 +148,44 @@ impl Session {
     }
 }
 
+/// Reads the option `replicas`, the only one that there is: on how many nodes of a cluster streams are stored.
+fn replicas(url: &BrokerUrl) -> Result<u64, HubError> {
+    let mut replicas = 1;
+    for (name, value) in &url.options {
+        replicas = match (name.as_str(), value.parse()) {
+            ("replicas", Ok(number @ 1..=MAX_REPLICAS)) => number,
+            ("replicas", _) => {
+                return Err(wrong(url, format!("{value:?} is not a number of replicas: write 1 to {MAX_REPLICAS}")));
+            }
+            _ => return Err(wrong(url, format!("{name:?} is not an option: use replicas=NUMBER"))),
+        };
+    }
+    Ok(replicas)
+}
+
+fn wrong(url: &BrokerUrl, problem: String) -> HubError {
+    HubError::Address { text: format!("{}:..", url.scheme), problem }
+}
+
 /// Without the login, because logs show it.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("is_connected", &self.live.borrow().is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_replicas_is_an_option_and_nothing_else_is() {
+        let read = |text: &str| replicas(&BrokerUrl::parse(text, 4222).unwrap()).map_err(|error| error.to_string());
+        assert_eq!(read("nats://one,two"), Ok(1));
+        assert_eq!(read("nats://one,two?replicas=3"), Ok(3));
+        for wrong in ["replicas", "replicas=0", "replicas=6", "replica=3", "sharded"] {
+            let error = read(&format!("nats://ada:secret@one?{wrong}")).unwrap_err();
+            assert!(error.contains("replicas") && !error.contains("secret"), "{error}");
+        }
     }
 }

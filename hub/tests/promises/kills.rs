@@ -15,12 +15,12 @@ use crate::heard::{Heard, numbered, read};
 use crate::world::{Engine, Process, World};
 
 const KILLS: u64 = 20;
-const LIVE: &str = "load.live";
-const KEPT: &str = "log.load";
-const ROOM: &str = "room.load";
+pub(crate) const LIVE: &str = "load.live";
+pub(crate) const KEPT: &str = "log.load";
+pub(crate) const ROOM: &str = "room.load";
 const PERIOD: Duration = Duration::from_secs(3);
 
-fn config(base: HubConfig) -> HubConfig {
+pub(crate) fn config(base: HubConfig) -> HubConfig {
     base.when_disconnected(WhenDisconnected::Queue)
         .queue(100_000, 100 << 20)
         .presence_period(PERIOD)
@@ -50,28 +50,33 @@ fn in_a_process_of_its_own(name: &str, program: Program, run: fn(Program)) {
 }
 
 /// A child process that publishes, subscribes and is present.
-struct Peer {
-    name: String,
-    hub: Hub,
-    _process: Process,
-    live: Heard,
-    kept: Heard,
-    published: u64,
-    stored: Vec<Deferred<MessageId>>,
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) hub: Hub,
+    process: Process,
+    pub(crate) live: Heard,
+    pub(crate) kept: Heard,
+    pub(crate) published: u64,
+    pub(crate) stored: Vec<Deferred<MessageId>>,
     _held: (Vec<Subscription>, Presence),
 }
 
 impl Peer {
-    fn new(world: &World, config: &HubConfig, name: &str) -> Self {
+    pub(crate) fn new(world: &World, config: &HubConfig, name: &str) -> Self {
         let (process, hub) = world.hub(config);
         let (live, kept) = (Heard::default(), Heard::default());
         let subscriptions = vec![hub.subscribe("load.*", live.clone()).unwrap(), hub.subscribe(KEPT, kept.clone()).unwrap()];
         let presence = hub.enter(ROOM, name).unwrap();
         let name = name.to_owned();
-        Self { name, hub, _process: process, live, kept, published: 0, stored: Vec::new(), _held: (subscriptions, presence) }
+        Self { name, hub, process, live, kept, published: 0, stored: Vec::new(), _held: (subscriptions, presence) }
     }
 
-    fn publish(&mut self) {
+    /// Ends its process, as SIGKILL does.
+    pub(crate) fn kill(self, world: &World) {
+        world.kill(self.process);
+    }
+
+    pub(crate) fn publish(&mut self) {
         let text = numbered(&self.name, self.published);
         self.hub.publish(LIVE, &text).expect("the queue is long");
         self.stored.push(self.hub.publish_stored(KEPT, &text));

@@ -24,11 +24,13 @@ mod scripted_nats;
 mod scripted_redis;
 
 mod brokers;
+mod cluster;
 mod deadline;
 mod disconnected;
 mod heard;
 mod kills;
 mod members;
+mod nats_cluster;
 mod order;
 mod partitions;
 mod presence;

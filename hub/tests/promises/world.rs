@@ -94,6 +94,11 @@ impl World {
         Self::new(engine, &url, Some(Box::new(broker)), net)
     }
 
+    /// This machine's sockets, and brokers that the test keeps to itself; one of them has this port.
+    pub fn beside(engine: Engine, url: &str, port: u16) -> Self {
+        Self::new(engine, url, None, Net::System(RefCell::default(), port))
+    }
+
     /// The configuration for hubs of this world. Clones belong to one program.
     pub fn config(&self) -> HubConfig {
         self.config.clone()

@@ -98,6 +98,15 @@ impl Broker {
         }
     }
 
+    /// Ends it as an operator does (SIGTERM), after it has said goodbye to others. False where there is no `kill` command.
+    pub fn stop(&mut self) -> bool {
+        let is_told = self.signal("-TERM");
+        if let Some(mut running) = self.running.take_if(|_| is_told) {
+            running.child.wait().expect("it has ended");
+        }
+        is_told
+    }
+
     /// Begins it again on the same port, with what it has on disk; comes back when it takes connections.
     pub fn start(&mut self) {
         assert!(self.running.is_none(), "it runs");
