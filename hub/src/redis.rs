@@ -1,8 +1,8 @@
 //! The engine for Redis, and for servers that speak its protocol.
 //!
 //! A `session` lives from a login to the loss of its connection; the `engine` runs one after the other. A session's main `link` carries all commands
-//! and all pub/sub; in a `cluster` there is one more link to each node that has a key or channel of ours. When a stream changes, Redis says so, and
-//! its `tail` reads what was added.
+//! and all pub/sub; in a `cluster` there is one more link to each node that has a key or channel of ours, and with sharded pub/sub the session lives
+//! until the last link is lost. When a stream changes, Redis says so, and its `tail` reads what was added.
 //!
 //! | in the hub | in Redis |
 //! |---|---|

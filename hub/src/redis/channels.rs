@@ -98,7 +98,7 @@ impl Session {
         if self.address.sharded {
             self.send(name, &[command, name], confirmed_for, answer);
         } else {
-            self.main.send(&[command, name], Pending { confirmed_for, ..Pending::new(answer) });
+            self.main().send(&[command, name], Pending { confirmed_for, ..Pending::new(answer) });
         }
     }
 

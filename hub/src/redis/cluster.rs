@@ -31,7 +31,7 @@ const MAX_HELD: usize = 10_000;
 /// How long to wait before such a slot is tried again.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
-/// All nodes but that of the main connection, which gets the commands of every slot that is not in `slots`.
+/// The nodes: all connections but the main one, and which connection gets the commands of each slot that is used.
 #[derive(Default)]
 pub(super) struct Nodes {
     slots: RefCell<HashMap<u16, Link>>,
@@ -80,15 +80,29 @@ impl Nodes {
         self.held.take().into_values().flat_map(|held| held.commands).collect()
     }
 
-    /// Forgets a connection, and returns the slots that it had; none if it was forgotten before.
-    fn remove(&self, link: &Link) -> Option<HashSet<u16>> {
+    /// A connection that is logged in.
+    pub(super) fn any_open(&self) -> Option<Link> {
+        self.links.borrow().values().find(|link| link.is_open()).cloned()
+    }
+
+    /// Forgets a connection; says whether it was known.
+    fn remove(&self, link: &Link) -> bool {
         let mut links = self.links.borrow_mut();
-        let name = links.iter().find(|(_, known)| known.is(link)).map(|(name, _)| name.clone())?;
-        links.remove(&name);
-        let mut slots = self.slots.borrow_mut();
-        let lost: HashSet<_> = slots.iter().filter(|(_, known)| known.is(link)).map(|(slot, _)| *slot).collect();
-        slots.retain(|slot, _| !lost.contains(slot));
-        Some(lost)
+        let known = links.len();
+        links.retain(|_, known| !known.is(link));
+        links.len() < known
+    }
+
+    /// The slots that have a connection, and nothing that waits.
+    fn served(&self) -> HashSet<u16> {
+        let (slots, held) = (self.slots.borrow(), self.held.borrow());
+        slots.keys().filter(|slot| !held.contains_key(slot)).copied().collect()
+    }
+
+    /// The channels whose subscription waits for a slot.
+    fn held_channels(&self) -> Vec<Rc<[u8]>> {
+        let held = self.held.borrow();
+        held.values().flat_map(|held| &held.commands).filter_map(|pending| pending.confirmed_for.clone()).collect()
     }
 }
 
@@ -103,9 +117,12 @@ impl Session {
         node.send_encoded(&bytes, pending);
     }
 
-    /// The connection to the node that has a slot, as far as is known.
+    /// The connection to the node that has a slot, as far as is known; the first is a guess. The slot stays with it until it is redirected: on
+    /// another connection, commands might overtake those that were sent before.
     pub(super) fn node_of(&self, slot: u16) -> Link {
-        self.nodes.slots.borrow().get(&slot).unwrap_or(&self.main).clone()
+        let guess = || Some(self.main()).filter(|main| !main.has_ended()).or_else(|| self.nodes.any_open());
+        let mut slots = self.nodes.slots.borrow_mut();
+        slots.entry(slot).or_insert_with(|| guess().unwrap_or_else(|| self.main())).clone()
     }
 
     /// A node has answered `MOVED SLOT HOST:PORT` or `ASK SLOT HOST:PORT`: sends the command there. After MOVED all commands that were sent
@@ -134,9 +151,9 @@ impl Session {
 
     /// The connection to a node, made if there is none.
     fn node(self: &Rc<Self>, host: &HostPort) -> Option<Link> {
-        let name = host.to_string();
-        if *self.main.host() == *host {
-            return Some(self.main.clone());
+        let (name, main) = (host.to_string(), self.main());
+        if *main.host() == *host && !main.has_ended() {
+            return Some(main);
         }
         if let Some(known) = self.nodes.links.borrow().get(&name) {
             return Some(known.clone());
@@ -180,12 +197,19 @@ impl Session {
 
     /// A node was lost: its topics are told of a gap, and its commands wait until a node serves their slots again.
     pub(super) fn node_lost(self: &Rc<Self>, link: &Link, pending: Vec<Pending>, error: &EngineError) {
-        let Some(lost) = self.nodes.remove(link) else { return };
+        if link.is(&self.main()) {
+            self.await_main();
+        } else if !self.nodes.remove(link) {
+            return;
+        }
+        self.nodes.slots.borrow_mut().retain(|_, known| !known.is(link));
         let level = if self.nodes.is_told.replace(true) { log::Level::Debug } else { log::Level::Warn };
         log::log!(level, "hub: a node of the cluster: {error}");
-        let is_lost = |name: &[u8]| lost.contains(&redis_keyslot(name));
-        // Subscriptions that had not begun yet have missed nothing.
-        let beginning: HashSet<_> = pending.iter().filter_map(|pending| pending.confirmed_for.clone()).collect();
+        let served = self.nodes.served();
+        let is_lost = |name: &[u8]| !served.contains(&redis_keyslot(name));
+        // Subscriptions that had not begun yet have missed nothing, and those that wait are told already.
+        let beginning = pending.iter().filter_map(|pending| pending.confirmed_for.clone());
+        let beginning: HashSet<_> = beginning.chain(self.nodes.held_channels()).collect();
         let (commands, login): (Vec<_>, Vec<_>) = pending.into_iter().partition(|pending| pending.again.is_some());
         self.hold(commands, Place::Before);
         login.into_iter().for_each(|pending| pending.answer.give(Err(error.clone())));
@@ -247,7 +271,7 @@ impl Session {
         });
     }
 
-    /// Sends the oldest command of each waiting slot, through the node of the main connection, which redirects it.
+    /// Sends the oldest command of each waiting slot, to a node that may redirect it.
     fn try_slots(self: &Rc<Self>) {
         let mut tried = Vec::new();
         self.nodes.held.borrow_mut().retain(|_, held| {
@@ -260,8 +284,8 @@ impl Session {
         for mut pending in tried {
             let Some(again) = &mut pending.again else { continue };
             again.redirects = 0;
-            let bytes = Rc::clone(&again.bytes);
-            self.main.send_encoded(&bytes, pending);
+            let (node, bytes) = (self.node_of(again.slot), Rc::clone(&again.bytes));
+            node.send_encoded(&bytes, pending);
         }
     }
 

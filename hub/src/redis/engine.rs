@@ -43,6 +43,8 @@ pub(super) struct Inner {
     /// When the session began, and how many sessions in a row were short: a login that leads to nothing counts as a failure.
     began: Cell<Duration>,
     short: Cell<u32>,
+    /// Whether a connection is awaited.
+    awaits: Cell<bool>,
     closed: Cell<bool>,
 }
 
@@ -65,6 +67,7 @@ impl RedisEngine {
             session: RefCell::default(),
             began: Cell::default(),
             short: Cell::new(0),
+            awaits: Cell::new(false),
             closed: Cell::new(false),
         })))
     }
@@ -121,9 +124,13 @@ impl Inner {
     /// Waits until the next connection is made, or an attempt fails.
     pub(super) fn await_connection(self: &Rc<Self>) {
         let Some(service) = self.service.borrow().clone().filter(|_| !self.closed.get()) else { return };
+        if self.awaits.replace(true) {
+            return;
+        }
         let engine = Rc::downgrade(self);
         let told = service.when_connected(Some(1)).add_both(move |result| {
             if let Some(engine) = engine.upgrade().filter(|engine| !engine.closed.get()) {
+                engine.awaits.set(false);
                 match result {
                     Ok(link) => engine.connected(link),
                     Err(failure) => engine.failed(&failure),
@@ -135,6 +142,9 @@ impl Inner {
     }
 
     fn connected(self: &Rc<Self>, link: Link) {
+        if let Some(session) = self.session.borrow().clone() {
+            return session.go_on_with(&link);
+        }
         let Some((reactor, upstream)) = self.begun.borrow().clone() else { return };
         self.began.set(reactor.now());
         let session = Session::new(self, reactor, upstream.clone(), link.clone(), self.server.borrow().clone());
@@ -147,6 +157,9 @@ impl Inner {
         let error = failure.downcast_ref::<EngineError>().cloned();
         let error = error.unwrap_or_else(|| EngineError::Unreachable(format!("{}: {failure}", self.address.hosts.current())));
         self.await_connection();
+        if self.session.borrow().is_some() {
+            return log::debug!("hub: no connection in the place of the one that was lost: {error}");
+        }
         self.tell(error, 0);
     }
 

@@ -189,6 +189,10 @@ impl Link {
         self.0.phase.get() == Phase::Open
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.phase.get() == Phase::Ended
+    }
+
     pub(super) fn is_congested(&self) -> bool {
         match self.0.phase.get() {
             Phase::Early => self.0.early.borrow().iter().map(|(bytes, _)| bytes.len()).sum::<usize>() > EARLY_CAP,

@@ -1,6 +1,6 @@
 //! What lives from a login to the loss of its connection.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use torsade_reactor::{Deferred, Reactor};
@@ -19,13 +19,14 @@ use super::link::Link;
 use super::login::Server;
 use super::tail::Tails;
 
-/// Everything that belongs to one login. It ends when the main connection is lost; the hub starts over with the next session.
+/// Everything that belongs to one login. It ends when the main connection is lost, or with sharded pub/sub in a cluster, where each topic has its
+/// node, when all connections are; the hub starts over with the next session.
 pub(super) struct Session {
     engine: Weak<Inner>,
     pub(super) address: Rc<RedisAddress>,
     pub(super) reactor: Reactor,
     pub(super) upstream: Upstream,
-    pub(super) main: Link,
+    main: RefCell<Link>,
     pub(super) server: Server,
     pub(super) nodes: Nodes,
     pub(super) channels: Channels,
@@ -42,7 +43,7 @@ impl Session {
             address: Rc::clone(&engine.address),
             reactor,
             upstream,
-            main,
+            main: RefCell::new(main),
             server,
             nodes: Nodes::default(),
             channels: Channels::default(),
@@ -50,8 +51,21 @@ impl Session {
             waiting: Cell::new(false),
             ended: OnceCell::new(),
         });
-        session.main.belong_to(&session);
+        session.main().belong_to(&session);
         session
+    }
+
+    /// The connection that the engine has made.
+    pub(super) fn main(&self) -> Link {
+        self.main.borrow().clone()
+    }
+
+    /// The engine has made another connection after the main one was lost.
+    pub(super) fn go_on_with(self: &Rc<Self>, main: &Link) {
+        main.belong_to(self);
+        self.main.replace(main.clone());
+        main.open();
+        self.upstream.writable();
     }
 
     /// Why it has ended, if it has.
@@ -63,8 +77,8 @@ impl Session {
         let (key, payload) = (topic.as_str().as_bytes(), publication.payload());
         match (self.address.sharded, self.server.is_cluster) {
             (true, true) => self.send(key, &[b"SPUBLISH", key, payload], None, Answer::Published(topic.clone())),
-            (true, false) => self.main.publish(b"SPUBLISH", topic, payload),
-            (false, _) => self.main.publish(b"PUBLISH", topic, payload),
+            (true, false) => self.main().publish(b"SPUBLISH", topic, payload),
+            (false, _) => self.main().publish(b"PUBLISH", topic, payload),
         }
     }
 
@@ -74,7 +88,7 @@ impl Session {
             let again = Some(Again::new(key, parts));
             self.send_to_slot(Pending { confirmed_for, again, ..Pending::new(answer) });
         } else {
-            self.main.send(parts, Pending { confirmed_for, ..Pending::new(answer) });
+            self.main().send(parts, Pending { confirmed_for, ..Pending::new(answer) });
         }
     }
 
@@ -88,14 +102,14 @@ impl Session {
     /// The same for a command whose answer may be long: it is sent once few enough such answers are under way on that connection.
     pub(super) fn ask(self: &Rc<Self>, key: &[u8], parts: &[&[u8]]) -> Deferred<Answered> {
         let (session, command) = (Rc::clone(self), Again::new(key, parts));
-        let link = if self.server.is_cluster { self.node_of(command.slot) } else { self.main.clone() };
+        let link = if self.server.is_cluster { self.node_of(command.slot) } else { self.main() };
         link.permit().add_callback(move |permit| {
             let (answer, deferred) = Answer::deferred();
             let pending = Pending { permit: Some(permit), ..Pending::new(answer) };
             if session.server.is_cluster {
                 session.send_to_slot(Pending { again: Some(command), ..pending });
             } else {
-                session.main.send_encoded(&command.bytes, pending);
+                session.main().send_encoded(&command.bytes, pending);
             }
             deferred
         })
@@ -106,16 +120,32 @@ impl Session {
         let pending = link.end(error);
         if self.ended.get().is_some() {
             pending.into_iter().for_each(|pending| pending.answer.give(Err(error.clone())));
-        } else if link.is(&self.main) {
+        } else if (link.is(&self.main()) && !self.has_shards()) || !self.has_connection() {
             self.end_with(error, pending);
         } else {
             self.node_lost(link, pending, error);
         }
     }
 
+    /// Whether every topic has its node, live ones too, so that no node matters more than another.
+    fn has_shards(&self) -> bool {
+        self.address.sharded && self.server.is_cluster
+    }
+
+    fn has_connection(&self) -> bool {
+        !self.main().has_ended() || self.nodes.any_open().is_some()
+    }
+
+    /// The main connection was lost, and the session goes on.
+    pub(super) fn await_main(&self) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.await_connection();
+        }
+    }
+
     /// Ends everything.
     pub(super) fn end(self: &Rc<Self>, error: &EngineError) {
-        let pending = self.main.end(error);
+        let pending = self.main().end(error);
         self.end_with(error, pending);
     }
 
@@ -137,14 +167,14 @@ impl Session {
     pub(super) fn close(&self) {
         let closed = EngineError::Lost("the hub is closed".to_owned());
         self.ended.set(closed.clone()).ok();
-        self.main.close();
+        self.main().close();
         self.nodes.links().iter().for_each(Link::close);
         self.nodes.take_held().into_iter().for_each(|pending| pending.answer.give(Err(closed.clone())));
     }
 
     /// Whether the hub should keep its publications for now; if so, it is told when that has changed.
     pub(super) fn is_congested(self: &Rc<Self>) -> bool {
-        let congested = if self.main.is_congested() { Some(self.main.clone()) } else { self.nodes.is_congested() };
+        let congested = Some(self.main()).filter(Link::is_congested).or_else(|| self.nodes.is_congested());
         let Some(link) = congested else { return false };
         // A link that waits for its login or for answers reports by itself.
         if link.is_open()

@@ -116,7 +116,7 @@ impl Session {
         let stored = self.call(key, &parts);
         if !self.address.sharded {
             // For subscribers to patterns.
-            self.main.send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
+            self.main().send(&[b"PUBLISH", key, publication.payload()], Pending::new(Answer::Ignored));
         }
         stored.add_both(|answered| {
             let answered = answered.unwrap_or_else(|failure| Err(EngineError::Lost(failure.to_string())));
