@@ -24,6 +24,11 @@ use super::streams::{Entry, FIRST_BATCH, answer, next_batch};
 /// How often all streams of a cluster are read in any case: a node that gives a slot away reports no change of keys that do not exist.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// A stream that was reported as changed so often in a row without a change is read at most once per [`LONGEST_PAUSE`]; before, after a pause that
+/// doubles each time, from a millisecond on.
+const MOST_IN_VAIN: u32 = 10;
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// The topics that are followed.
 #[derive(Default)]
 pub(super) struct Tails {
@@ -31,6 +36,8 @@ pub(super) struct Tails {
     by_id: RefCell<HashMap<InterestId, Topic>>,
     /// Whether all of them are read from time to time.
     are_looked_at: Cell<bool>,
+    /// Whether it was logged that streams are reported without a change.
+    is_told: Cell<bool>,
 }
 
 /// A topic, and how far it has been read.
@@ -44,6 +51,12 @@ struct Tail {
     is_read: Cell<bool>,
     /// Whether its node was lost: it has to find its place in the stream again.
     must_begin: Cell<bool>,
+    /// Whether it was reported as changed since it was read.
+    is_reported: Cell<bool>,
+    /// How often in a row it was reported without a change, when it was read last because of that, and whether it is to be read after a pause.
+    in_vain: Cell<u32>,
+    read_at: Cell<Duration>,
+    is_put_off: Cell<bool>,
     has_ended: Cell<bool>,
 }
 
@@ -81,6 +94,10 @@ impl Session {
             is_stale: Cell::new(true),
             is_read: Cell::new(true),
             must_begin: Cell::new(false),
+            is_reported: Cell::new(false),
+            in_vain: Cell::new(0),
+            read_at: Cell::default(),
+            is_put_off: Cell::new(false),
             has_ended: Cell::new(false),
         });
         self.tails.by_id.borrow_mut().insert(id, topic.clone());
@@ -113,10 +130,43 @@ impl Session {
         self.tails.remove(id);
     }
 
-    /// A key that was read has changed.
+    /// A key that was read has changed, or Redis has forgotten who has read it, because its tracking table was full. Reading such a key puts it back
+    /// into the table in the place of another, so if all were read at once, this would go on without end. What is stored during a pause comes
+    /// when it is over.
     pub(super) fn changed(self: &Rc<Self>, key: &[u8]) {
-        if let Some(tail) = self.tails.find(key) {
-            self.read_soon(&tail);
+        let Some(tail) = self.tails.find(key) else { return };
+        tail.is_reported.set(true);
+        let wait = (tail.read_at.get() + tail.pause()).saturating_sub(self.reactor.now());
+        if wait.is_zero() {
+            return self.read_soon(&tail);
+        }
+        if tail.is_put_off.replace(true) {
+            return;
+        }
+        let session = Rc::downgrade(self);
+        self.reactor.call_later(wait, move || {
+            tail.is_put_off.set(false);
+            if let Some(session) = session.upgrade().filter(|session| session.end_error().is_none() && !tail.has_ended.get()) {
+                session.read_soon(&tail);
+            }
+        });
+    }
+
+    /// A stream was read: notes whether it had changed, if it was reported as changed.
+    fn note_change(&self, tail: &Tail, has_changed: bool) {
+        let was_reported = tail.is_reported.take();
+        if has_changed {
+            tail.in_vain.set(0);
+        } else if was_reported {
+            tail.in_vain.set(MOST_IN_VAIN.min(tail.in_vain.get() + 1));
+            tail.read_at.set(self.reactor.now());
+        }
+        if tail.in_vain.get() == MOST_IN_VAIN && !self.tails.is_told.replace(true) {
+            log::warn!(
+                "hub: Redis reports streams as changed that have not changed, such as {}. It probably has more keys to watch than its setting \
+                 tracking-table-max-keys allows: increase it. Until then messages may come {LONGEST_PAUSE:?} late",
+                tail.topic
+            );
         }
     }
 
@@ -208,6 +258,7 @@ impl Session {
         tail.batch.set(next_batch(count, entries.iter().map(Entry::bytes).sum()));
         let gap = cursor.advance(read, info);
         let before = tail.cursor.replace(cursor).at;
+        self.note_change(tail, gap.is_some() || cursor.at != before);
         self.tell_gap(tail, gap);
         for entry in entries.into_iter().filter(|entry| entry.id > before) {
             self.upstream.message(tail.id, &entry.into_message(&tail.topic));
@@ -226,6 +277,16 @@ impl Session {
         if !tail.has_ended.get() && self.end_error().is_none() {
             self.tails.remove(tail.id);
             self.upstream.refused(tail.id, &error.to_string());
+        }
+    }
+}
+
+impl Tail {
+    /// How long after it was read in vain it is read again.
+    fn pause(&self) -> Duration {
+        match self.in_vain.get() {
+            0 => Duration::ZERO,
+            times => LONGEST_PAUSE.min(Duration::from_millis(1 << times.min(MOST_IN_VAIN))),
         }
     }
 }

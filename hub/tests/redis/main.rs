@@ -16,6 +16,7 @@ mod real;
 mod scripted;
 #[cfg(feature = "tls")]
 mod tls;
+mod tracking;
 mod wire;
 
 use torsade::hub::Hub;

@@ -129,7 +129,7 @@ fn a_burst_that_is_not_kept_is_told_by_the_real_one() {
 }
 
 /// What `INFO` says under this name.
-fn info(client: &mut Client, name: &str) -> usize {
+pub fn info(client: &mut Client, name: &str) -> usize {
     let Value::Text(info) = client.ask(&["INFO", "everything"]) else { panic!("it is text") };
     let info = String::from_utf8(info).unwrap();
     let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
