@@ -91,11 +91,11 @@ impl Load {
         self.peers.iter().map(of).collect()
     }
 
-    /// Kills a node while all of them publish, and checks what that costs.
-    fn lose(&mut self, node: usize) {
+    /// Loses a node in this way while all of them publish, and checks what that costs.
+    fn lose(&mut self, node: usize, way: fn(&mut Cluster, usize)) {
         let (lost, untold) = (self.connections_lost(), self.untold());
         self.publish(40);
-        self.cluster.kill(node);
+        way(&mut self.cluster, node);
         self.kills += 1;
         let killed = Instant::now();
         self.publish(40);
@@ -146,7 +146,7 @@ fn a_cluster_that_loses_one_node_after_the_other_keeps_every_promise() {
             1 => load.cluster.stream_leader(STREAM),
             _ => load.cluster.meta_leader(),
         };
-        load.lose(node);
+        load.lose(node, Cluster::kill);
         load.cluster.start_again(node);
     }
     load.until_in_step(&streams);
@@ -160,12 +160,24 @@ fn a_cluster_that_loses_one_node_after_the_other_keeps_every_promise() {
 }
 
 #[test]
+fn a_node_that_is_silent_for_a_while_costs_nothing_that_is_stored() {
+    let Some(mut load) = Load::begin("?replicas=3") else { return };
+    load.until_in_step(&[STREAM]);
+    let node = load.cluster.stream_leader(STREAM);
+    load.lose(node, Cluster::freeze);
+    load.cluster.thaw(node);
+    load.settle();
+    load.until_in_step(&[STREAM]);
+    load.check();
+}
+
+#[test]
 fn without_a_majority_everything_waits_and_nothing_is_lost() {
     let Some(mut load) = Load::begin("?replicas=3") else { return };
     load.until_in_step(&[STREAM]);
     let leader = load.cluster.stream_leader(STREAM);
     let (one, two) = ((leader + 1) % NODES, (leader + 2) % NODES);
-    load.lose(one);
+    load.lose(one, Cluster::kill);
     load.cluster.kill(two);
     load.publish(40);
     load.world.run_until("a connection", || load.peers.iter().all(|peer| peer.hub.is_connected()));
