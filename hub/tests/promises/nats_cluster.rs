@@ -50,15 +50,6 @@ impl Cluster {
         assert!(self.nodes[node].stop(), "there is a kill command");
     }
 
-    /// Stops a node without ending it: its connections stay, and nothing answers.
-    pub fn freeze(&mut self, node: usize) {
-        assert!(self.nodes[node].freeze(), "there is a kill command");
-    }
-
-    pub fn thaw(&self, node: usize) {
-        assert!(self.nodes[node].thaw(), "there is a kill command");
-    }
-
     pub fn start_again(&mut self, node: usize) {
         self.nodes[node].start();
     }
