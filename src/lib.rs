@@ -80,11 +80,11 @@
 //! # Examples, in learning order
 //! They are in the package's `examples` folder; run one with `cargo run --example NAME` in a checkout: `echo_server`,
 //! `echo_client`, `endpoint_echo`, `endpoint_cat`, `compressed_server`, `compressed_client`, `quickstart`, `chat_server`,
-//! `testing_a_protocol`, `test_your_protocol`, `looping_call`, `async_client`, `blocking_work`, `memcached_parser`,
-//! `stdin_client`, `unix_echo_server`, `udp_echo`, `multicast_chat`, `portforward`, `file_server`, `process_filter`, `make_keys`,
-//! `tls_echo_server`, `tls_echo_client`, `starttls_server`, `starttls_client`, `mutual_tls`, `imap_client`, `mccp_server`,
-//! `ngircd_link`, `compress_tunnel`, `torsade_dictionary`, `websocket_echo`, `simulated_chat`, `workers_chat`, `hub_lines`,
-//! `port_checker`, `cluster_chat`. And in `examples/twisted`, ports of Twisted's own, including the finger tutorial.
+//! `testing_a_protocol`, `test_your_protocol`, `looping_call`, `async_client`, `client_service`, `blocking_work`,
+//! `memcached_parser`, `stdin_client`, `unix_echo_server`, `udp_echo`, `multicast_chat`, `portforward`, `file_server`,
+//! `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`, `starttls_server`, `starttls_client`, `mutual_tls`,
+//! `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`, `torsade_dictionary`, `websocket_echo`, `simulated_chat`,
+//! `workers_chat`, `hub_lines`, `port_checker`, `cluster_chat`. And in `examples/twisted`, ports of Twisted's own, including the finger tutorial.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

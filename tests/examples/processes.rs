@@ -385,6 +385,29 @@ fn quotes_sends_what_a_program_writes_or_why_it_could_not() {
     }
 }
 
+#[test]
+fn client_service_connects_again_and_ends_on_sigterm() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let child = Command::new(example("client_service")).arg(address.to_string()).stdout(Stdio::piped()).spawn();
+    let mut child = child.unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for _ in 0..2 {
+        let mut stream = listener.accept().unwrap().0;
+        assert_eq!(output.next().unwrap(), format!("connected to {address}"));
+        assert_eq!(read_exactly(&mut stream, 5), b"line ");
+        stream.write_all(b"hello\r\n").unwrap();
+        assert_eq!(output.next().unwrap(), "the server said: hello");
+        drop(stream);
+        let lost = output.next().unwrap();
+        assert!(lost.starts_with("lost: "), "{lost}");
+    }
+    let _connected = listener.accept().unwrap();
+    if signal(&mut child, "-TERM") {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn procmon_logs_what_its_program_writes_and_ends_it_when_it_is_ended() {
