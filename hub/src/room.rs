@@ -263,9 +263,11 @@ impl Core {
         self.forget(room);
     }
 
-    /// Looks up the names within `delay`.
+    /// Looks up the names within `delay`, if there are watchers.
     fn look_after(self: &Rc<Self>, room: &Rc<Room>, delay: Duration) {
-        schedule(self, room, |room| &room.looking, delay, Self::look);
+        if !room.watchers.borrow().is_empty() {
+            schedule(self, room, |room| &room.looking, delay, Self::look);
+        }
     }
 
     fn look(self: &Rc<Self>, room: &Rc<Room>) {
@@ -277,16 +279,16 @@ impl Core {
         let (core, weak) = (Rc::downgrade(self), Rc::downgrade(room));
         let looked = self.names(&room.topic).add_both(move |names| {
             let (Some(core), Some(room)) = (core.upgrade(), weak.upgrade()) else { return Ok(()) };
-            if room.look.end() && !room.watchers.borrow().is_empty() {
+            if room.look.end() {
                 core.look_after(&room, Duration::ZERO);
             }
             match names {
                 Ok(names) => {
                     let returning = core.rooms.returning_until.get().saturating_sub(core.reactor.now());
-                    let watchers = room.watchers.borrow().clone();
-                    if !returning.is_zero() && !watchers.is_empty() {
+                    if !returning.is_zero() {
                         core.look_after(&room, returning);
                     }
+                    let watchers = room.watchers.borrow().clone();
                     watchers.iter().for_each(|watcher| watcher.show(&names, returning.is_zero()));
                 }
                 Err(error) if EngineError::is_loss(&error) => {}
@@ -314,9 +316,7 @@ impl Core {
                 room.is_news.set(true);
                 self.announce_after(&room, Duration::ZERO);
             }
-            if !room.watchers.borrow().is_empty() {
-                self.look_after(&room, Duration::ZERO);
-            }
+            self.look_after(&room, Duration::ZERO);
         }
     }
 

@@ -295,6 +295,24 @@ fn no_more_than_one_look_and_one_announcement_wait_at_a_broker_that_does_not_ans
 }
 
 #[test]
+fn a_room_that_nobody_watches_any_more_is_not_looked_at_again() {
+    let (simulation, hub, puppet) = hub();
+    // The room stays, because of a name here.
+    let _name = hub.enter("room", "Ada").unwrap();
+    let watch = hub.watch("room", |_| ()).unwrap();
+    puppet.upstream().subscribed(puppet.last(), None);
+    puppet.upstream().disconnected(EngineError::Lost("as told".to_owned()), 0);
+    puppet.upstream().connected();
+    simulation.run_for(Duration::from_secs(1)).unwrap();
+    let look = puppet.0.looks.borrow_mut().pop_front().expect("the names may have changed meanwhile");
+    watch.stop();
+    // It comes late, and those who are missing may still return.
+    look.callback(Vec::new());
+    simulation.run_for(Duration::from_secs(100)).unwrap();
+    assert!(puppet.0.looks.borrow().is_empty());
+}
+
+#[test]
 fn a_name_whose_withdrawal_was_lost_is_taken_back_when_the_broker_is_there_again() {
     let (simulation, hub, puppet) = hub();
     let name = hub.enter("room", "Ada").unwrap();
