@@ -42,7 +42,7 @@ impl DatagramProtocol for Client {
     }
 
     fn connection_refused(&mut self, transport: &DatagramTransport) -> Result {
-        println!("nobody listens on {}", self.server);
+        println!("nothing listens on {}", self.server);
         Ok(transport.reactor().stop()?)
     }
 }

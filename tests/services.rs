@@ -215,7 +215,7 @@ fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_w
         own.sleep(Duration::ZERO).await?;
         client.start_service(&own)?;
         let patient = client.when_connected(None);
-        let error = client.when_connected(Some(3)).await.expect_err("nobody listens");
+        let error = client.when_connected(Some(3)).await.expect_err("nothing listens");
         assert!(error.to_string().contains("refused"), "{error}");
         client.stop_service().await?;
         assert!(patient.await.expect_err("it was stopped").is_cancelled());
@@ -506,7 +506,7 @@ fn a_service_that_connects_once_does_not_connect_again_and_its_stop_closes_the_c
     let client = ClientService::new("10.0.0.1:7", |_peer| Discard).unwrap().once();
     let told = watch_service(&simulation, &client, None);
     simulation.run_until_idle().unwrap();
-    let failure = told.take().expect("whoever waits is told").expect_err("nobody listens");
+    let failure = told.take().expect("whoever waits is told").expect_err("nothing listens");
     assert!(matches!(failure.downcast_ref(), Some(ConnectError::Refused)), "{failure}");
 
     server.listen("10.0.0.1:7", |_peer| support::Echo).unwrap();

@@ -33,7 +33,7 @@ impl DatagramProtocol for EchoClient {
 
     // Twisted's client would wait for ever.
     fn connection_refused(&mut self, transport: &DatagramTransport) -> Result {
-        println!("nobody listens on {}", self.server);
+        println!("nothing listens on {}", self.server);
         Ok(transport.reactor().stop()?)
     }
 }

@@ -289,7 +289,7 @@ impl fmt::Display for AddressError {
             Self::NoPort { text } => (text, "the port is missing"),
             Self::Port { text } => (text, "the port is not a number from 0 to 65535"),
         };
-        write!(f, "{text:?} is no address: {problem} (write 127.0.0.1:8000 or [::1]:8000)")
+        write!(f, "{text:?} is not an address: {problem} (write 127.0.0.1:8000 or [::1]:8000)")
     }
 }
 

@@ -54,20 +54,17 @@ impl fmt::Display for DatagramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { host, to } => {
-                write!(
-                    f,
-                    "{to} is not an address that a transport on {host} can send to: it takes datagrams' addresses of its own kind"
-                )
+                write!(f, "a transport on {host} cannot send to {to}: use a datagram address of the same kind")
             }
-            Self::Full => f.write_str("there is no room: send less at a time"),
+            Self::Full => f.write_str("the send buffer is full: send less at a time"),
             Self::Io { to, cause } if cause.kind() == io::ErrorKind::PermissionDenied && to.ip().is_some() => {
                 write!(f, "sending to {to} is not permitted; for a broadcast, call set_broadcast_allowed(true): {cause}")
             }
             Self::Io { to, cause } => write!(f, "sending to {to} failed: {cause}"),
             Self::NotConnected => {
-                f.write_str("it has no address, and the transport is not connected: use write_to, or connect it first")
+                f.write_str("the datagram has no address, and the transport is not connected: use write_to, or connect it first")
             }
-            Self::TooLong { length } => write!(f, "it is longer than a datagram can be: {length} bytes"),
+            Self::TooLong { length } => write!(f, "a datagram cannot be {length} bytes long"),
         }
     }
 }

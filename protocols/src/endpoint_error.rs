@@ -87,7 +87,7 @@ impl EndpointError {
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no endpoint: at byte {}, {}: {}", self.text, self.position, self.problem, self.remedy)
+        write!(f, "{:?} is not an endpoint: at byte {}, {}: {}", self.text, self.position, self.problem, self.remedy)
     }
 }
 
@@ -96,8 +96,8 @@ impl fmt::Display for EndpointProblem {
         match self {
             Self::Missing { part } => write!(f, "the {part} is missing"),
             Self::Superfluous { part } => write!(f, "{part:?} is not a part of it"),
-            Self::Twice { part } => write!(f, "the {part} is there twice"),
-            Self::Unfinished => f.write_str("a backslash quotes nothing"),
+            Self::Twice { part } => write!(f, "the {part} is given twice"),
+            Self::Unfinished => f.write_str("a backslash escapes nothing"),
             Self::UnknownType { name } => write!(f, "there is no type {name:?}"),
             Self::Value { part, value } => write!(f, "the {part} cannot be {value:?}"),
         }

@@ -176,7 +176,7 @@ pub trait ClientFactory: Factory {
         }
         // Reported like a failed attempt: the connection was never usable.
         if matches!(reason, Reason::Tls(_) | Reason::TimedOut(Deadline::Handshake)) {
-            report_error("connect", format_args!("the connection to {} is lost: {reason}", connector.destination()));
+            report_error("connect", format_args!("lost the connection to {}: {reason}", connector.destination()));
         }
         Ok(())
     }

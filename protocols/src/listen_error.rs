@@ -42,7 +42,7 @@ impl fmt::Display for ListenError {
             {
                 write!(
                     f,
-                    "cannot listen on {address}: the port is in use; end the program that has it, or use port 0 for a free one"
+                    "cannot listen on {address}: the port is in use; stop the program that uses it, or use port 0 for a free one"
                 )
             }
             Self::Io { address, cause } => write!(f, "cannot listen on {address}: {cause}"),

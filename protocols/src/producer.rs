@@ -109,7 +109,7 @@ pub enum ProducerError {
 impl fmt::Display for ProducerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AlreadyRegistered => "the transport has a producer already: unregister it first",
+            Self::AlreadyRegistered => "the transport already has a producer: unregister it first",
             Self::Closed => "the connection is lost or our stream has ended: nothing can be produced for it",
         })
     }

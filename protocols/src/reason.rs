@@ -159,10 +159,10 @@ impl fmt::Display for Reason {
             Self::Protocol(error) => write!(f, "the protocol failed: {}", Escaped(error)),
             Self::ProxyHeader(error) => error.fmt(f),
             Self::ShuttingDown => f.write_str("the reactor is shutting down"),
-            Self::TimedOut(Deadline::Flush) => f.write_str("timed out: the peer does not read what is still to be sent"),
+            Self::TimedOut(Deadline::Flush) => f.write_str("timed out: the peer does not read the unsent bytes"),
             Self::TimedOut(Deadline::Handshake) => f.write_str("timed out: the TLS handshake took too long"),
-            Self::TimedOut(Deadline::Message) => f.write_str("timed out: the rest of a message did not come"),
-            Self::TimedOut(Deadline::ProxyHeader) => f.write_str("timed out: the proxy's header did not come"),
+            Self::TimedOut(Deadline::Message) => f.write_str("timed out: the rest of a message did not arrive"),
+            Self::TimedOut(Deadline::ProxyHeader) => f.write_str("timed out: the proxy's header did not arrive"),
             Self::Tls(error) => error.fmt(f),
             Self::TlsTruncated => f.write_str("the connection was cut off: it ended without TLS's close_notify"),
         }

@@ -68,7 +68,7 @@ impl Address {
     pub(crate) fn to_tcp(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(address) => Ok(*address),
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{self} is not an address of TCP"))),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{self} is not a TCP address"))),
         }
     }
 }

@@ -90,7 +90,7 @@ pub trait Backend {
     /// `Unsupported`, unless this backend is the system; otherwise any system error.
     fn adopt(&self, listener: Inherited, options: SocketOptions) -> io::Result<Box<dyn Listener>> {
         let _ = (listener, options);
-        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the socket belongs to another world"))
     }
 
     /// Takes a listening socket that was passed to this program when it was started.
@@ -101,7 +101,7 @@ pub trait Backend {
     /// another domain.
     fn take_passed(&self, socket: &PassedSocket, domain: Option<SocketDomain>) -> io::Result<Inherited> {
         let _ = domain;
-        let text = format!("{socket} was passed to this process, and not to this world");
+        let text = format!("{socket} was passed to this process, not to this world");
         Err(io::Error::new(io::ErrorKind::Unsupported, text))
     }
 
@@ -111,7 +111,7 @@ pub trait Backend {
     /// `Unsupported`, unless this backend is the system; `InvalidInput` for any other socket; otherwise any system error.
     fn adopt_stream(&self, socket: Descriptor) -> io::Result<(Box<dyn Stream>, Address)> {
         let _ = socket;
-        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the socket belongs to another world"))
     }
 
     /// Begins to connect, from the local address `from` if given; [`Stream::is_connected`] says when the connection is
@@ -143,7 +143,7 @@ pub trait Backend {
     /// `Unsupported`, unless this backend is the system; otherwise any system error.
     fn adopt_datagram(&self, socket: UdpSocket) -> io::Result<Box<dyn Datagrams>> {
         drop(socket);
-        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the socket belongs to"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the socket belongs to another world"))
     }
 
     /// The program's standard input and output, as one stream.
@@ -192,7 +192,7 @@ pub trait Backend {
     #[cfg(unix)]
     fn watch_descriptor(&self, descriptor: BorrowedFd<'_>, token: Token, interest: Interest, again: bool) -> io::Result<()> {
         let _ = (descriptor, token, interest, again);
-        Err(io::Error::new(io::ErrorKind::Unsupported, "this is not the world that the descriptor belongs to"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the descriptor belongs to another world"))
     }
 
     /// Ends a [`Backend::watch_descriptor`].

@@ -42,7 +42,7 @@ impl fmt::Display for ReactorError {
         f.write_str(match self {
             Self::AlreadyRunning => "the reactor is already running: return from the callback instead of running it again",
             Self::NotRestartable => "the reactor was stopped and cannot run again: make a new one",
-            Self::NotRunning => "the reactor is not running, or is stopping already",
+            Self::NotRunning => "the reactor is not running, or is already stopping",
         })
     }
 }

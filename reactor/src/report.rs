@@ -50,7 +50,7 @@ pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
         let left_out = printed(|printed| printed.admit(kind, Instant::now()));
         match left_out {
             Some(0) => print(&text),
-            Some(left_out) => print(&format!("{text} (and {left_out} more of this kind, which were left out)")),
+            Some(left_out) => print(&format!("{text} (and {left_out} more of this kind were left out)")),
             None => {}
         }
     }

@@ -88,7 +88,7 @@ fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_
     simulation.run_for(5 * SECOND).unwrap();
     assert_eq!((served(&peers), server.backend().open_streams()), (45, 45));
     assert!(peers.iter().all(|peer| !peer.lost.get()), "nobody is refused");
-    assert_eq!(warnings_with("accepts no more above 45 (nine tenths of its descriptors)"), 1);
+    assert_eq!(warnings_with("accepts no more than 45 (nine tenths of its descriptors)"), 1);
     // Outgoing connections may use the rest; the limit does not refuse them.
     let outgoing: Vec<_> = (0..5).map(|_| connect(&server, "10.0.2.1:7")).collect();
     simulation.run_for(SECOND).unwrap();
@@ -112,7 +112,7 @@ fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_
     let ports = [server.listen_tcp("0.0.0.0:7", |_peer| Echo).unwrap(), server.listen_tcp("0.0.0.0:8", |_peer| Echo).unwrap()];
     let first = peers(&simulation, 25);
     simulation.run_for(SECOND).unwrap();
-    assert_eq!((served(&first), warnings_with("accepts no more above 20 (as set)")), (20, 1));
+    assert_eq!((served(&first), warnings_with("accepts no more than 20 (as set)")), (20, 1));
     let other = connect(&simulation.host("10.0.2.1"), "10.0.0.1:8");
     simulation.run_for(SECOND).unwrap();
     assert_eq!((other.received.get(), warnings().len()), (0, 1), "both ports wait, and one line tells it");

@@ -235,7 +235,7 @@ fn the_error_names_every_address_and_what_it_did() {
     let (_, told, ..) = race(&with_families(&[Fate::Refuses, Fate::Unreachable], 2));
     let Told::Failed(error) = told else { panic!("{told:?}") };
     let text = error.to_string();
-    let parts = ["every one of 2 addresses", "10.0.0.1:80 (connection refused)", "[fd00::2]:80 (host unreachable)"];
+    let parts = ["all 2 addresses", "10.0.0.1:80 (connection refused)", "[fd00::2]:80 (host unreachable)"];
     assert!(parts.iter().all(|part| text.contains(part)), "{text}");
 }
 

@@ -134,7 +134,7 @@ fn a_switch_in_mid_stream_is_plain_bytes_unless_looked_for() {
     assert_eq!(plain, wire);
     let stats = stats.expect("there was something to count");
     assert_eq!((stats.unsought, stats.format_in), (Some(Format::Deflate), None));
-    assert_eq!(stats.to_string(), "the peer announced deflate, which nobody looked for");
+    assert_eq!(stats.to_string(), "the peer announced deflate, which was not expected");
 }
 
 #[test]

@@ -64,13 +64,13 @@ fn statistics_read_as_one_line() {
     (stats.stored.asked, stats.stored.below_threshold, stats.stored.incompressible, stats.stored.no_encoder) = (4, 3, 2, 1);
     (stats.incompressible, stats.hibernations, stats.dictionary_out) = (true, 7, Some(0x2c52_128e));
     let sent = "sent 100 bytes as 40 of gzip with dictionary 0x2c52128e in 5 messages and 2 flushes (1 partial), 4 stored as asked, 3 below the threshold, \
-                2 not worth compressing, 1 without a free encoder, storing, gave the encoder away 7 times";
+                2 not worth compressing, 1 without a free encoder, storing, released the encoder 7 times";
     assert_eq!(stats.to_string(), sent);
     assert_eq!(stats.stored.total(), 10);
     stats.format_in = Some(Format::Deflate);
     stats.detected = true;
     stats.unsought = Some(Format::Zstd);
-    let got = "; got 0 bytes as 0 of deflate (detected, not ended); the peer announced zstd, which nobody looked for";
+    let got = "; received 0 bytes as 0 of deflate (detected, not ended); the peer announced zstd, which was not expected";
     assert_eq!(stats.to_string(), format!("{sent}{got}"));
     assert_eq!(CompressionStats::default().to_string(), "");
 }

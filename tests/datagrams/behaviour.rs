@@ -136,7 +136,7 @@ fn a_datagram_that_is_too_long_is_cut_and_that_is_told_counted_and_reported_once
         assert_eq!(events.all(), [Event::Started, cut.clone(), cut, whole, Event::Stopped]);
         assert_eq!(receiver.truncated(), 2);
         let [(_, told)] = told.as_slice() else { panic!("{told:?}") };
-        let text = format!("datagrams on {}: a datagram from {from} is longer than 100 bytes, and cut", receiver.host());
+        let text = format!("datagrams on {}: a datagram from {from} is longer than 100 bytes, and was cut", receiver.host());
         assert!(told.starts_with(&text) && told.contains("max_packet_size"), "{told}");
     });
 }

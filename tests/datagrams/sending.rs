@@ -36,7 +36,7 @@ fn dropped(text: &str) -> Vec<Event> {
 fn one_that_is_longer_than_a_datagram_can_be() {
     in_both_worlds(|reactor| {
         let (events, count) = write(reactor, |transport| transport.write_to(vec![0; 65_508], &udp("127.0.0.1:9")));
-        assert_eq!((events, count), (dropped("it is longer than a datagram can be: 65508 bytes"), 1));
+        assert_eq!((events, count), (dropped("a datagram cannot be 65508 bytes long"), 1));
     });
 }
 
@@ -49,7 +49,7 @@ fn one_to_an_address_of_another_kind() {
             transport.write_to("", &Address::Unnamed);
         });
         let [Event::Started, Event::Dropped(text), Event::Stopped] = events.as_slice() else { panic!("{events:?}") };
-        assert!(text.starts_with("[::1]:9 is not an address that a transport on 0.0.0.0:"), "{text}");
+        assert!(text.starts_with("a transport on 0.0.0.0:") && text.contains(" cannot send to [::1]:9: "), "{text}");
         assert_eq!(count, 3, "and all are told once");
     });
 }
@@ -58,7 +58,7 @@ fn one_to_an_address_of_another_kind() {
 fn one_without_an_address_of_a_port_that_is_not_connected() {
     in_both_worlds(|reactor| {
         let (events, count) = write(reactor, |transport| transport.write("where to?"));
-        let text = "it has no address, and the transport is not connected: use write_to, or connect it first";
+        let text = "the datagram has no address, and the transport is not connected: use write_to, or connect it first";
         assert_eq!((events, count), (dropped(text), 1));
     });
 }
@@ -95,12 +95,12 @@ fn those_for_which_there_is_no_room_are_told_once_a_turn_and_reported_once() {
     });
     let transport = host.listen_udp("0.0.0.0:0", probe).unwrap();
     let told = logged(Level::Error, || run(host.reactor()));
-    let full = Event::Dropped("there is no room: send less at a time".to_owned());
+    let full = Event::Dropped("the send buffer is full: send less at a time".to_owned());
     assert_eq!(events.all(), [Event::Started, full.clone(), full, Event::Stopped]);
     assert_eq!(transport.dropped(), 4);
     let [(_, told)] = told.as_slice() else { panic!("{told:?}") };
     assert!(
-        told.ends_with("a datagram is not sent: there is no room: send less at a time (later ones are counted only)"),
+        told.ends_with("a datagram was not sent: the send buffer is full: send less at a time (later ones are only counted)"),
         "{told}"
     );
 }

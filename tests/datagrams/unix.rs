@@ -122,7 +122,7 @@ fn a_sender_that_is_too_fast_for_its_peer_is_told_and_nothing_that_was_sent_is_l
         });
         let client = reactor.connect_unix_datagram(folder.socket("server"), client).unwrap();
         run(reactor);
-        let full = Event::Dropped("there is no room: send less at a time".to_owned());
+        let full = Event::Dropped("the send buffer is full: send less at a time".to_owned());
         assert_eq!(told.all(), [Event::Started, full, Event::Stopped]);
         assert!(sent.get() > 0 && client.dropped() == 10_000 - sent.get() as u64);
         let expected: Vec<_> = (0..sent.get() as u32).map(|number| number.to_le_bytes().to_vec()).collect();

@@ -24,7 +24,7 @@ const SERVERS: &[Row] = &[
     ("tcp", 3, "the port is missing: write tcp:PORT:interface=IP"),
     ("tcp:http", 4, "the port cannot be \"http\": write a number from 0 to 65535"),
     ("tcp:65536", 4, "the port cannot be \"65536\": write a number from 0 to 65535"),
-    ("tcp:80:interface=::1", 18, r"the interface is there twice: write it once; write a colon within a part as \:"),
+    ("tcp:80:interface=::1", 18, r"the interface is given twice: write it once; write a colon within a part as \:"),
     ("tcp:80:interface=localhost", 17, r"the interface cannot be "),
     (
         "tcp:80:backlg=5",
@@ -33,17 +33,25 @@ const SERVERS: &[Row] = &[
          keepaliveInterval, keepaliveRetries, userTimeout, tos, sendBuffer, receiveBuffer, as in tcp:PORT:interface=IP",
     ),
     ("tcp:80::50:x", 11, "\"x\" is not a part of it: it has port"),
-    ("tcp:80:port=81", 4, "the port is there twice: write it once"),
-    ("tcp:80:backlog=1:backlog=1", 17, "the backlog is there twice: write it once"),
-    (r"tcp:80\", 6, r"a backslash quotes nothing: write two, \\, for one"),
+    ("tcp:80:port=81", 4, "the port is given twice: write it once"),
+    ("tcp:80:backlog=1:backlog=1", 17, "the backlog is given twice: write it once"),
+    (r"tcp:80\", 6, r"a backslash escapes nothing: write two, \\, for one"),
     ("unix:", 5, "the address cannot be \"\": write a path"),
     ("unix:/x:mode=888", 13, "the mode cannot be \"888\": write it in octal, 660 for instance"),
     ("unix:/x:lockfile=yes", 17, "the lockfile cannot be \"yes\": write 1 or 0"),
     ("unix:/a=b", 5, "\"/a\" is not a part of it"),
-    ("ssl:443:sslmethod=TLSv1_METHOD", 18, "the sslmethod cannot be \"TLSv1_METHOD\": leave it out: TLS 1.2 and 1.3 are spoken"),
-    ("ssl:443:dhParameters=dh.pem", 21, "the dhParameters cannot be \"dh.pem\": leave it out: past sessions stay secret"),
+    (
+        "ssl:443:sslmethod=TLSv1_METHOD",
+        18,
+        "the sslmethod cannot be \"TLSv1_METHOD\": leave it out: TLS 1.2 and 1.3 are both accepted",
+    ),
+    (
+        "ssl:443:dhParameters=dh.pem",
+        21,
+        "the dhParameters cannot be \"dh.pem\": leave it out: elliptic curves (ECDHE), which need no file, keep",
+    ),
     ("ssl:443:", 8, "the privateKey cannot be \"\": write the name of a file, or leave it out"),
-    ("haproxy:haproxy:tcp:80", 8, "the haproxy is there twice: write it once"),
+    ("haproxy:haproxy:tcp:80", 8, "the haproxy is given twice: write it once"),
     ("haproxy:compress:brotli:tcp:80", 17, "the format cannot be \"brotli\": write one of deflate, deflate-raw, gzip, lz4, zstd"),
     ("compress:gzip:level=10:tcp:80", 20, "the level cannot be \"10\": write a number from 0 to 9"),
     ("compress:level=1", 16, "the type is missing"),
@@ -65,7 +73,7 @@ const CLIENTS: &[Row] = &[
     (
         "tls:h:443:privateKey=k.pem",
         21,
-        "the privateKey cannot be \"k.pem\": write the certificate that it is of as well, certificate=FILE",
+        "the privateKey cannot be \"k.pem\": also write the certificate that it belongs to, certificate=FILE",
     ),
     (r"tls:h:443:endpoint=tcp\:a\:b", 27, "the port cannot be \"b\": write a number from 0 to 65535"),
     (r"tls:h:443:endpoint=tcp\:a", 25, "the port is missing"),
@@ -75,7 +83,7 @@ const CLIENTS: &[Row] = &[
 ];
 
 fn check(&(text, position, said): &Row, error: &EndpointError) {
-    let whole = format!("{text:?} is no endpoint: at byte {position}, {said}");
+    let whole = format!("{text:?} is not an endpoint: at byte {position}, {said}");
     assert!(error.to_string().starts_with(&whole), "{error}\nis not\n{whole}");
 }
 

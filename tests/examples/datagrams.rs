@@ -68,5 +68,5 @@ fn as_processes_they_print_what_their_headers_say() {
     assert_eq!(text.lines().collect::<Vec<_>>(), lines);
     assert_eq!(String::from_utf8(asked.stdout).unwrap(), format!("{address} answers hello\n"));
     let refused = Command::new(example("udp_echo")).args(["ask", address]).output().unwrap();
-    assert_eq!(String::from_utf8(refused.stdout).unwrap(), format!("nobody listens on {address}\n"));
+    assert_eq!(String::from_utf8(refused.stdout).unwrap(), format!("nothing listens on {address}\n"));
 }

@@ -139,7 +139,7 @@ fn a_client_that_cannot_connect_says_why_and_fails() {
     let folder = Folder::new("endpoint-none");
     let (refused, none) = (format!("tcp:{}", nobody()), folder.endpoint("none"));
     for (endpoint, why) in [
-        (&refused[..], "nobody listens there"),
+        (&refused[..], "nothing listens there"),
         (&none, "start its server"),
         ("tpc:localhost:80", "tpc"),
         ("tcp:localhost", "port"),

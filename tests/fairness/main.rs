@@ -329,7 +329,7 @@ fn at_nine_tenths_of_the_systems_limit_of_descriptors_connections_wait_for_those
         return;
     }
     let log = String::from_utf8_lossy(&child.wait_with_output().unwrap().stderr).into_owned();
-    let told = log.lines().filter(|line| line.contains("accepts no more above 270")).count();
+    let told = log.lines().filter(|line| line.contains("accepts no more than 270")).count();
     assert!((1..=2).contains(&told), "once a reactor:\n{log}");
     assert!(!log.contains("cannot accept"), "{log}");
 }

@@ -202,11 +202,11 @@ impl Protocol for Buggy {
 #[test]
 fn a_cut_delimiter_is_found_by_one_cut() {
     let difference = Buggy::check(Bug::Cut).unwrap_err();
-    assert_eq!(difference.way(), r#"comes in pieces, "one\r", "\ntwo\r\nthree\r\n""#);
-    let text = r#"the protocol does not do the same however its input comes
-  when its input comes in one piece, "one\r\ntwo\r\nthree\r\n":
+    assert_eq!(difference.way(), r#"arrives in pieces, "one\r", "\ntwo\r\nthree\r\n""#);
+    let text = r#"the protocol behaves differently depending on how its input arrives
+  when its input arrives in one piece, "one\r\ntwo\r\nthree\r\n":
     noted "one\\r\\n"
-  but when it comes in pieces, "one\r", "\ntwo\r\nthree\r\n":
+  but when it arrives in pieces, "one\r", "\ntwo\r\nthree\r\n":
     the connection ended: connection was closed cleanly"#;
     assert_eq!(difference.to_string(), text);
 }
@@ -227,7 +227,7 @@ fn what_is_forgotten_in_a_pause_is_found() {
 #[test]
 fn an_answer_that_the_end_of_the_stream_cuts_off_is_found() {
     let difference = Buggy::check(Bug::Late).unwrap_err();
-    assert!(difference.way().contains("its end right behind it"), "{difference}");
+    assert!(difference.way().contains("its end right after it"), "{difference}");
     assert_eq!(difference.found().sent, b"");
 }
 

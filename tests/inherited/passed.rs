@@ -86,17 +86,17 @@ fn passed_sockets_are_taken_by_name_index_and_number_each_once_and_only_if_they_
     std::fs::remove_file(&path).unwrap();
     let told: Vec<_> = output.lines().skip_while(|line| !line.starts_with("cannot listen")).take(10).collect();
     let expected = [
-        "cannot listen: the passed socket 0 cannot be listened on: its domain is INET, and not INET6",
+        "cannot listen: the passed socket 0 cannot be listened on: its domain is INET, not INET6",
         &format!("listening on {first_at}"),
         &format!("listening on {second_at}"),
         &format!("listening on {}", path.display()),
-        "cannot listen: the passed socket 0 cannot be listened on: it was taken before: name each once",
-        "cannot listen: the passed descriptor 6 cannot be listened on: not a listening socket: it is one of datagrams",
-        "cannot listen: the passed socket 9 cannot be listened on: there is none (4 were passed): start this program by systemd, by \
-         systemd-socket-activate, or with LISTEN_FDS and LISTEN_PID set",
-        "cannot listen: the passed socket \"web\" cannot be listened on: it was taken before: name each once",
-        "cannot listen: the passed socket \"no\" cannot be listened on: there is none (4 were passed): start this program by systemd, \
-         by systemd-socket-activate, or with LISTEN_FDS and LISTEN_PID set",
+        "cannot listen: the passed socket 0 cannot be listened on: it was already taken: name each once",
+        "cannot listen: the passed descriptor 6 cannot be listened on: not a listening socket: it is a datagram socket",
+        "cannot listen: the passed socket 9 cannot be listened on: there is none (4 were passed): start this program with \
+         systemd, with systemd-socket-activate, or with LISTEN_FDS and LISTEN_PID set",
+        "cannot listen: the passed socket \"web\" cannot be listened on: it was already taken: name each once",
+        "cannot listen: the passed socket \"no\" cannot be listened on: there is none (4 were passed): start this program with \
+         systemd, with systemd-socket-activate, or with LISTEN_FDS and LISTEN_PID set",
         "children inherit 0 sockets",
     ];
     assert_eq!(told, expected, "{output}");

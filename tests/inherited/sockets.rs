@@ -25,7 +25,7 @@ fn an_inherited_socket_is_listened_on_once_however_often_its_endpoint_is_cloned(
     });
     assert_eq!(port.unwrap().address(), address.into());
     let error = reactor.listen(endpoint, |_peer| Echo).unwrap_err();
-    assert!(matches!(error, ListenError::Configuration(_)) && error.to_string().contains("can be once"), "{error}");
+    assert!(matches!(error, ListenError::Configuration(_)) && error.to_string().contains("only once"), "{error}");
     drop(connect(address));
     run(&reactor);
     assert!(events.reason().is_clean());
@@ -45,7 +45,7 @@ fn what_a_descriptor_is_the_system_says() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let others: [(OwnedFd, &str); 3] = [
-        (UdpSocket::bind("127.0.0.1:0").unwrap().into(), "of datagrams"),
+        (UdpSocket::bind("127.0.0.1:0").unwrap().into(), "datagram socket"),
         (std::fs::File::open("/dev/null").unwrap().into(), "something else"),
         (connected.into(), if cfg!(target_vendor = "apple") { "" } else { "listen(2)" }),
     ];

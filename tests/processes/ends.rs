@@ -96,7 +96,7 @@ fn a_child_that_other_code_has_waited_for_ends_in_an_unknown_way() {
         }
         Ok(())
     });
-    assert_eq!(told.all().last().map(String::as_str), Some("all ended in a way that the system does not tell"));
+    assert_eq!(told.all().last().map(String::as_str), Some("all ended in a way that the system does not report"));
 }
 
 fn rustix_pid(pid: u32) -> rustix::process::Pid {

@@ -26,12 +26,12 @@ fn the_error_names_the_program_the_cause_and_the_remedy() {
     let (kind, text) = spawn(Command::new("no-such-program"));
     assert_eq!(kind, ErrorKind::NotFound);
     assert!(
-        text.starts_with("cannot start \"no-such-program\": ") && text.ends_with("is it installed, and its folder in PATH?"),
+        text.starts_with("cannot start \"no-such-program\": ") && text.ends_with("is it installed, and its directory in PATH?"),
         "{text}"
     );
     let (kind, text) = spawn(Command::new("cat").current_dir("/no/such/folder"));
     assert_eq!(kind, ErrorKind::NotFound);
-    assert!(text.ends_with("there is no folder \"/no/such/folder\" for it to run in"), "{text}");
+    assert!(text.ends_with("there is no directory \"/no/such/folder\" to run it in"), "{text}");
     let (kind, text) = spawn(Command::new("/etc/passwd"));
     assert_eq!(kind, ErrorKind::PermissionDenied);
     assert!(text.contains("is it executable"), "{text}");

@@ -52,7 +52,7 @@ fn the_input_is_written_and_then_ends() {
 fn standard_error_fails_the_output_unless_it_is_wanted() {
     let failure = result(|reactor| get_process_output(reactor, sh("echo out; echo bad >&2; exec sleep 1000"))).unwrap_err();
     assert!(matches!(error(&failure), ProcessError::UnexpectedError(text) if text == b"bad\n"), "{failure}");
-    assert_eq!(failure.to_string(), "the process has written to its standard error: bad");
+    assert_eq!(failure.to_string(), "the process wrote to its standard error: bad");
     let both = sh("echo out; echo bad >&2").stderr(ChildDescriptor::SameAs(1));
     assert_eq!(result(|reactor| get_process_output(reactor, both)).unwrap(), b"out\nbad\n");
 }
@@ -83,7 +83,7 @@ fn output_and_value_have_everything_and_so_has_the_error_of_a_signal() {
     let failure = result(|reactor| get_process_output_and_value(reactor, sh("echo out; kill -KILL $$"))).unwrap_err();
     let ProcessError::Terminated { end, out, err } = error(&failure) else { panic!("{failure}") };
     assert_eq!((*end, &out[..], &err[..]), (ProcessEnd::Killed(ProcessSignal::KILL), &b"out\n"[..], &b""[..]));
-    assert_eq!(failure.to_string(), "the process has no status: killed by SIGKILL");
+    assert_eq!(failure.to_string(), "the process has no exit status: killed by SIGKILL");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_real_server_that_is_killed_in_mid_run_is_replaced_by_another() {
         drop(second);
         assert_eq!(look_up(&there, "one.test").await.unwrap().len(), 2, "kept, for the 600 s that it is valid");
         let error = look_up(&there, "three.test").await.unwrap_err().to_string();
-        assert!(error.contains("no name server could tell"), "{error}");
+        assert!(error.contains("no name server had an answer"), "{error}");
         Ok(())
     });
     looked_up.unwrap();

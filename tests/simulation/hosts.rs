@@ -273,16 +273,16 @@ fn said_with(faults: Faults, prepare: impl FnOnce(&Simulation)) -> String {
 #[test]
 fn the_report_of_a_run_that_hangs_names_the_fault() {
     let stuck = said_with(Faults { stuck: 1.0, ..Faults::calm() }, |_| {});
-    assert!(stuck.contains("10.0.0.1:7 takes no more bytes of 10.0.0.2:") && stuck.contains("the fault `stuck`"), "{stuck}");
+    assert!(stuck.contains("10.0.0.1:7 takes no more bytes from 10.0.0.2:") && stuck.contains("the fault `stuck`"), "{stuck}");
     let hanging = said_with(Faults { connect_hangs: 1.0, ..Faults::calm() }, |_| {});
-    assert!(hanging.contains("nobody answers its connect: the fault `connect_hangs`"), "{hanging}");
+    assert!(hanging.contains("its connect is not answered: the fault `connect_hangs`"), "{hanging}");
     let slow = said_with(Faults { slow: 1.0, slow_bandwidth: 100, ..Faults::calm() }, |_| {});
     assert!(slow.contains("10.0.0.2:49152 sends 100 bytes a second: the fault `slow`"), "{slow}");
     let parted = said_with(Faults::calm(), |simulation| {
         simulation.run_for(Duration::from_millis(1)).expect("it runs");
         simulation.partition(SERVER, CLIENT);
     });
-    assert!(parted.contains("held back") && parted.contains("10.0.0.1 and 10.0.0.2 are parted"), "{parted}");
+    assert!(parted.contains("held back") && parted.contains("10.0.0.1 and 10.0.0.2 are partitioned"), "{parted}");
     let calm = said_with(Faults::calm(), |_| {});
     assert!(!calm.contains("fault") && !calm.contains("held back"), "{calm}");
 }

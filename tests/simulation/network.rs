@@ -262,7 +262,7 @@ fn a_reader_that_hangs_for_ever_is_given_up_after_a_time() {
     client.transport().write(bytes(1_000_000));
     client.transport().lose_connection();
     simulation.run_until(|| client.is_over()).unwrap();
-    assert_eq!(client.ended(), ["timed out: the peer does not read what is still to be sent"]);
+    assert_eq!(client.ended(), ["timed out: the peer does not read the unsent bytes"]);
     simulation.run_until(|| server.is_over()).unwrap();
     assert!(server.received().len() < 65536);
 }

@@ -139,6 +139,6 @@ fn there_is_one_connection_of_standard_input_and_output_at_a_time() {
         return run(&reactor);
     }
     let told = Program::run(NAME, Stdio::piped(), Stdio::piped()).told();
-    assert!(told[0].contains("has a connection of its standard input and output already"), "{told:?}");
+    assert!(told[0].contains("already has a connection over its standard input and output"), "{told:?}");
     assert_eq!(told[1..], ["made again"]);
 }

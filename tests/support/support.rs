@@ -258,7 +258,7 @@ pub fn socket_address(address: &Address) -> SocketAddr {
     }
 }
 
-/// An address where nobody listens or can begin to: a socket that never listens is bound to it.
+/// An address where nothing listens or can begin to: a socket that never listens is bound to it.
 pub fn nobody() -> SocketAddr {
     static SOCKET: OnceLock<(socket2::Socket, SocketAddr)> = OnceLock::new();
     let (_, address) = SOCKET.get_or_init(|| {

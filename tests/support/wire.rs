@@ -219,7 +219,7 @@ impl Wire {
                 reactor.connect_unix(path, factory).expect("a path")
             }
             #[cfg(unix)]
-            Place::Made(_) => panic!("nobody listens"),
+            Place::Made(_) => panic!("nothing listens"),
         }
     }
 

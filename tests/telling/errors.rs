@@ -111,7 +111,7 @@ fn without_a_logger_an_attempt_to_connect_that_fails_is_on_standard_error() {
     let name = "errors::without_a_logger_an_attempt_to_connect_that_fails_is_on_standard_error";
     if is_child(name) {
         let reactor = Reactor::new().expect("descriptors");
-        // Bound, then closed again: nobody listens there.
+        // Bound, then closed again: nothing listens there.
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
         reactor.connect_tcp(nobody, |_peer| Says("", Rc::default())).expect("an address");
         let stopper = reactor.clone();
@@ -123,7 +123,7 @@ fn without_a_logger_an_attempt_to_connect_that_fails_is_on_standard_error() {
     let lines = ours(&told);
     assert_eq!(lines.len(), 1, "{told}");
     assert!(lines[0].starts_with("cannot connect to 127.0.0.1:"), "{told}");
-    assert!(lines[0].ends_with("connection refused: nobody listens there"), "{told}");
+    assert!(lines[0].ends_with("connection refused: nothing listens there"), "{told}");
 }
 
 /// Stops the reactor once it has no connection, attempt or port left.
@@ -255,7 +255,7 @@ fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_
         simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", |_peer| Peer(b"", |_| {})).expect("an address");
         simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
     });
-    assert_eq!(refused, [(Level::Error, "cannot connect to 10.0.0.1:7: connection refused: nobody listens there".into())]);
+    assert_eq!(refused, [(Level::Error, "cannot connect to 10.0.0.1:7: connection refused: nothing listens there".into())]);
 
     let ended = logged(Level::Info, || {
         let simulation = Simulation::new(1);
@@ -281,7 +281,7 @@ fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_
     });
     let errors: Vec<_> = to_plain.iter().filter(|(level, _)| *level == Level::Error).map(|(_, text)| text).collect();
     assert_eq!(errors.len(), 1, "{to_plain:?}");
-    assert!(errors[0].starts_with("the connection to 10.0.0.1:7 is lost: the peer does not speak TLS"), "{to_plain:?}");
+    assert!(errors[0].starts_with("lost the connection to 10.0.0.1:7: the peer does not speak TLS"), "{to_plain:?}");
 
     let from_plain = logged(Level::Info, || {
         let simulation = Simulation::new(1);
@@ -538,7 +538,7 @@ fn a_slow_callback_is_told_of_with_its_connection_its_name_and_the_time() {
     });
     let told = |subject: &str, callback: &str| {
         let fits = |(level, line): &(Level, String)| {
-            let held_up = line.split_once(" has held up the loop for ");
+            let held_up = line.split_once(" held up the loop for ");
             held_up.is_some_and(|(who, time)| who.starts_with(subject) && who.ends_with(callback) && time.ends_with('s'))
                 && *level == Level::Error
         };

@@ -449,7 +449,7 @@ fn no_adapter_delivers_what_came_in_clear_behind_the_switch() {
         let received = received.borrow();
         assert_eq!(received.len(), 2, "{received:?}");
         assert_eq!(received[0], "goal");
-        assert!(received[1].contains("bytes came before TLS was on"), "{received:?}");
+        assert!(received[1].contains("bytes arrived before TLS was on"), "{received:?}");
     }
 }
 
@@ -543,6 +543,6 @@ fn a_line_that_came_in_clear_is_not_delivered_behind_a_switch_past_the_receiver(
         simulation.run_for(Duration::from_secs(60)).unwrap();
         let lines = lines.borrow();
         assert_eq!(lines.len(), 2, "waits {waits}: {lines:?}");
-        assert!(lines[0] == "goal" && lines[1].contains("6 bytes came before TLS was on"), "waits {waits}: {lines:?}");
+        assert!(lines[0] == "goal" && lines[1].contains("6 bytes arrived before TLS was on"), "waits {waits}: {lines:?}");
     }
 }

@@ -25,7 +25,7 @@ from twisted.internet import _sslverify, endpoints
 from twisted.internet.testing import MemoryReactor
 from twisted.protocols.haproxy import _parser as haproxy
 
-TWICE = "a part that is there twice is refused, where the last one counts"
+TWICE = "a part that is given twice is refused, where the last one counts"
 IGNORED = "a part that Twisted passes over is refused"
 PLAIN = "an address alone, HOST:PORT, is one of TCP"
 BACKLOG = "1,024 connections may wait unless it is said, not 50"

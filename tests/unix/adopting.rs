@@ -83,7 +83,7 @@ fn what_is_no_connected_socket_of_streams_is_refused() {
     for descriptor in [OwnedFd::from(datagrams), pipe.into(), listener.into()] {
         let error = reactor.adopt_stream_connection(descriptor, Echo).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-        assert!(error.to_string().starts_with("not a connected socket of streams"), "{error}");
+        assert!(error.to_string().starts_with("not a connected stream socket"), "{error}");
     }
 }
 

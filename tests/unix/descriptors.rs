@@ -289,7 +289,7 @@ fn a_connection_that_is_no_unix_socket_passes_none() {
                     transport.set_descriptor_limit(1).unwrap_err(),
                     transport.peer_credentials().unwrap_err(),
                 ] {
-                    assert_eq!(error.to_string(), "this connection is not one of UNIX sockets");
+                    assert_eq!(error.to_string(), "this is not a UNIX socket connection");
                 }
                 transport.lose_connection();
             }

@@ -95,7 +95,7 @@ fn two_servers_do_not_have_one_path_and_the_second_is_told_why() {
     first.listen_unix(&path, |_peer| Echo).unwrap();
     let text = refusal(&second, &path, ListenOptions::default());
     assert!(text.contains(path.to_str().unwrap()), "{text}");
-    assert!(text.contains("another program has locked") && text.contains("end that, or choose another path"), "{text}");
+    assert!(text.contains("another program has locked") && text.contains("stop it, or choose another path"), "{text}");
     UnixStream::connect(&path).expect("the first one is as it was");
     end(&first);
     second.listen_unix(&path, |_peer| Echo).expect("it is free now");
@@ -121,7 +121,7 @@ fn what_a_killed_server_has_left_is_in_nobodys_way() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(folder.files(), ["s", "s.lock"], "it had no time to tidy up");
-    assert_eq!(connect_once(&path).as_deref(), Some("connection refused: nobody listens there"));
+    assert_eq!(connect_once(&path).as_deref(), Some("connection refused: nothing listens there"));
     reactor.listen_unix(&path, |_peer| Echo).expect("it is replaced");
     UnixStream::connect(&path).expect("by one that listens");
     end(&reactor);
@@ -151,7 +151,7 @@ fn a_server_that_uses_no_lock_keeps_its_path_as_long_as_it_listens() {
     assert!(text.contains("another program listens there, without a lock"), "{text}");
     assert_eq!(folder.files(), ["s"], "the lock is given back");
     drop(other);
-    reactor.listen_unix(&path, |_peer| Echo).expect("nobody listens any more");
+    reactor.listen_unix(&path, |_peer| Echo).expect("nothing listens any more");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_files_are_removed_when_the_port_stops_whatever_the_working_directory_is()
     once(&reactor, move || !there.exists(), move || stop(&stopper));
     run(&reactor);
     assert_eq!(folder.files(), [""; 0]);
-    assert!(connect_once(&path).is_some_and(|error| error.contains("start its server, or look where that listens")));
+    assert!(connect_once(&path).is_some_and(|error| error.contains("start its server, or check where it listens")));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn errors_name_what_is_wrong_with_the_path() {
     let text = refusal(&reactor, folder.path("none/s"), ListenOptions::default());
     assert!(text.contains("none/s.lock") && text.contains("the directory does not exist"), "{text}");
     let text = refusal(&reactor, folder.path(&"x".repeat(200)), ListenOptions::default());
-    assert!(text.contains("bytes, and 10") && text.contains("choose a shorter one"), "{text}");
+    assert!(text.contains("bytes, but at most 10") && text.contains("choose a shorter one"), "{text}");
     assert!(refusal(&reactor, "", ListenOptions::default()).contains("the name is empty"));
     assert!(connect_once(&folder.path(&"x".repeat(200))).is_some_and(|error| error.contains("choose a shorter one")));
     assert_eq!(folder.files(), [""; 0], "what failed has left nothing");

@@ -171,7 +171,7 @@ fn a_file_ends_with_its_port_and_stays_behind_a_program_that_was_killed() {
         }
         let host = host.restart();
         simulation.run_for(SECOND).unwrap();
-        assert_eq!(attempt(&simulation, &host).as_deref(), Some("connection refused: nobody listens there"));
+        assert_eq!(attempt(&simulation, &host).as_deref(), Some("connection refused: nothing listens there"));
         let without_lock = ListenOptions { lock: false, ..ListenOptions::default() };
         let error = host.listen_unix_with(PATH, without_lock, |_peer| Echo).expect_err("the file is in the way").to_string();
         assert!(error.contains("listen with a lock"), "{error}");

@@ -96,7 +96,7 @@ impl fmt::Display for RequestBodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(error) => error.fmt(f),
-            Self::TimedOut => f.write_str("timed out: the next piece of the request's body did not come"),
+            Self::TimedOut => f.write_str("timed out: the next piece of the request's body did not arrive"),
         }
     }
 }

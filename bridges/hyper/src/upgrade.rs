@@ -105,9 +105,9 @@ pub enum UpgradeError {
 impl fmt::Display for UpgradeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Declined => "the answer was no upgrade: it takes status 101, or for CONNECT 200 to 299",
+            Self::Declined => "the response is not an upgrade: that has status 101, or 200 to 299 for CONNECT",
             Self::Lost => "the connection ended before an upgrade was answered",
-            Self::NotAsked => "the request asks for no upgrade of an HTTP/1.1 connection, or was asked for it before",
+            Self::NotAsked => "the request does not ask to upgrade an HTTP/1.1 connection, or its upgrade was already taken",
         })
     }
 }

@@ -78,7 +78,7 @@ impl fmt::Display for ConnectError {
             Self::Configuration(error) => write!(f, "cannot connect: {error}"),
             Self::Endpoint(error) => error.fmt(f),
             Self::EveryAddress(failures) => {
-                write!(f, "connecting failed at every one of {} addresses", failures.len())?;
+                write!(f, "connecting failed at all {} addresses", failures.len())?;
                 let mut mark = ": ";
                 for (address, error) in failures {
                     write!(f, "{mark}{address} ({error})")?;
@@ -91,11 +91,11 @@ impl fmt::Display for ConnectError {
             Self::Lost(reason) => write!(f, "the connection was lost before it could be used: {reason}"),
             Self::NoProtocol => f.write_str("the factory built no protocol for this connection"),
             Self::NotConnecting => f.write_str("the connector is not connecting"),
-            Self::Refused => f.write_str("connection refused: nobody listens there"),
+            Self::Refused => f.write_str("connection refused: nothing listens there"),
             Self::ShuttingDown => f.write_str("the reactor is stopping: no new connections are made"),
             Self::TimedOut(after) => write!(f, "connecting timed out after {after:?}"),
             Self::TooManyLookUps { name } => {
-                write!(f, "host {name:?} was not looked up: too many others wait for that; try again later")
+                write!(f, "host {name:?} was not looked up: too many other look-ups are waiting; try again later")
             }
             Self::UnknownHost { name, cause } => write!(f, "host {name:?} could not be looked up: {cause}"),
             Self::UserError => f.write_str("the attempt was ended by stop_connecting"),

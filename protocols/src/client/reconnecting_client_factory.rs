@@ -153,7 +153,7 @@ impl<F: ClientFactory> ReconnectingClientFactory<F> {
         let retries = state.retries.get();
         if self.max_retries.is_some_and(|max| retries >= max) {
             let destination = connector.destination();
-            report_error("connect", format_args!("giving up {destination} after {retries} retries: nobody connects any more"));
+            report_error("connect", format_args!("giving up on {destination} after {retries} retries: no more attempts"));
             return;
         }
         state.retries.set(retries.saturating_add(1));

@@ -62,19 +62,19 @@ impl fmt::Display for CompressionError {
                 f.write_str("cannot switch compression on: the connection is closing; call it before lose_connection")
             }
             Self::DictionaryInvalid { format } => {
-                write!(f, "the dictionary begins as one that was trained for {format}, and is damaged: make it anew")
+                write!(f, "the dictionary begins like one trained for {format}, but is damaged: train it again")
             }
             Self::DictionaryUnsupported { format } => {
-                write!(f, "{format} has no dictionaries: leave the dictionary out, or take another format")
+                write!(f, "{format} does not use dictionaries: leave the dictionary out, or choose another format")
             }
             Self::Level { format, level, min, max } => {
-                write!(f, "{format} has no level {level}: take one from {min} to {max}")
+                write!(f, "{format} has no level {level}: choose one from {min} to {max}")
             }
             Self::NotBuilt { format, feature } => {
                 write!(f, "{format} is not built in: enable the cargo feature `{feature}` of torsade")
             }
             Self::UnknownFormat(name) => {
-                write!(f, "unknown compression format {name:?}: take one of ")?;
+                write!(f, "unknown compression format {name:?}: choose one of ")?;
                 for (index, format) in Format::ALL.into_iter().enumerate() {
                     write!(f, "{}{format}", if index == 0 { "" } else { ", " })?;
                 }
@@ -196,30 +196,38 @@ impl fmt::Display for DecompressErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AnnouncementSplit => f.write_str(
-                "its announcement came in pieces too far apart and was delivered as plain text; expect the compression explicitly",
+                "its announcement arrived in pieces too far apart and was delivered as plain text; expect the compression \
+                 explicitly",
             ),
             Self::Checksum => f.write_str("wrong checksum; the peer sent damaged data"),
-            Self::Data => f.write_str("invalid data; the peer does not write this format, or sent plain bytes between"),
-            Self::Header => f.write_str("invalid header; the peer writes another format, raw and zlib are easily confused"),
+            Self::Data => f.write_str("invalid data; the peer sends another format, or sent plain bytes in between"),
+            Self::Header => f.write_str("invalid header; the peer sends another format (raw and zlib are easily confused)"),
             Self::Length => f.write_str("wrong length in the trailer; the peer sent damaged data"),
-            Self::LimitRatio { max } => write!(f, "it expands more than {max} times; raise max_ratio if that is honest"),
-            Self::LimitTotal { max } => write!(f, "it has more than {max} plain bytes; raise max_total if that is honest"),
+            Self::LimitRatio { max } => write!(f, "it expands more than {max} times; raise max_ratio if that is legitimate"),
+            Self::LimitTotal { max } => write!(f, "it has more than {max} plain bytes; raise max_total if that is legitimate"),
             Self::Memory { max } => write!(
                 f,
-                "all streams need more than {max} bytes of memory, and this one holds most for what it is sent; raise \
-                 set_decompression_memory, or have smaller windows or fewer connections"
+                "all streams together need more than {max} bytes of memory, and this one holds the most for what it was sent; \
+                 raise set_decompression_memory, or use smaller windows or fewer connections"
             ),
             Self::NeedDictionary { id } => {
-                write!(f, "it needs the dictionary with id {id} ({id:#x}); give it to Decompression::dictionary, or have the peer write without")
+                write!(
+                    f,
+                    "it needs the dictionary with id {id} ({id:#x}); pass it to Decompression::dictionary, or have the peer \
+                     compress without it"
+                )
             }
             Self::NotBuilt { feature } => {
                 write!(f, "the peer announced a format that is not built in; enable the cargo feature `{feature}` of torsade")
             }
-            Self::Skipped { max } => write!(f, "more than {max} bytes without any data; raise max_skipped if that is honest"),
+            Self::Skipped { max } => write!(f, "more than {max} bytes without any data; raise max_skipped if that is legitimate"),
             Self::TrailingData => f.write_str("bytes follow its end; if they are plain, set after_end to AfterEnd::Plain"),
-            Self::Truncated => f.write_str("the connection ended before it did; the peer crashed or was cut off"),
+            Self::Truncated => f.write_str("the connection ended before the stream did; the peer crashed or was cut off"),
             Self::Window { asked, max } => {
-                write!(f, "it asks for {asked} bytes of memory, {max} are allowed; raise max_window, or lower the peer's level")
+                write!(
+                    f,
+                    "it asks for {asked} bytes of memory, but {max} are allowed; raise max_window, or lower the peer's level"
+                )
             }
         }
     }

@@ -97,21 +97,21 @@ impl fmt::Display for CompressionStats {
                 write!(f, ", storing")?;
             }
             if self.hibernations > 0 {
-                write!(f, ", gave the encoder away {} times", self.hibernations)?;
+                write!(f, ", released the encoder {} times", self.hibernations)?;
             }
         }
         let mut separator = if self.format_out.is_some() { "; " } else { "" };
         if let Some(format) = self.format_in {
             let how = if self.detected { "detected" } else { "expected" };
             let end = if self.stream_ended { "ended" } else { "not ended" };
-            write!(f, "{separator}got {} bytes as {} of {format} ({how}, {end})", self.plain_in, self.wire_in)?;
+            write!(f, "{separator}received {} bytes as {} of {format} ({how}, {end})", self.plain_in, self.wire_in)?;
             if self.dropped_in > 0 {
-                write!(f, ", dropped {} behind it", self.dropped_in)?;
+                write!(f, ", dropped {} after it", self.dropped_in)?;
             }
             separator = "; ";
         }
         if let Some(format) = self.unsought {
-            write!(f, "{separator}the peer announced {format}, which nobody looked for")?;
+            write!(f, "{separator}the peer announced {format}, which was not expected")?;
         }
         Ok(())
     }

@@ -266,7 +266,7 @@ impl<E: fmt::Display> fmt::Display for FrameError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Decode(error) => Escaped(error).fmt(f),
-            Self::Stuck => f.write_str("the decoder found a frame of no bytes: it must use at least one"),
+            Self::Stuck => f.write_str("the decoder found an empty frame: it must consume at least one byte"),
             Self::TooLong { length, limit } => {
                 write!(f, "a frame of {length} bytes or more exceeds the limit of {limit} (set_max_length raises it)")
             }

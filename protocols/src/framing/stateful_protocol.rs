@@ -174,7 +174,7 @@ impl<P: StatefulProtocol> Messages for States<P> {
 impl fmt::Display for StatefulError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stuck => f.write_str("the states of a protocol want no bytes and never end: let one want some"),
+            Self::Stuck => f.write_str("the protocol's states want no bytes and never end: have one want some"),
             Self::TooLong { wanted, limit } => {
                 write!(f, "a state wants {wanted} bytes, more than its limit of {limit} (max_length raises it)")
             }

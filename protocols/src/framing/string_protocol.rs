@@ -156,7 +156,7 @@ impl<D: StringDecoder, P: StringProtocol> Messages for Strings<D, P> {
 
 impl fmt::Display for StringTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a string of {} bytes cannot be sent: its framing expresses at most {}", self.length, self.limit)
+        write!(f, "a string of {} bytes cannot be sent: its framing allows at most {}", self.length, self.limit)
     }
 }
 

@@ -58,7 +58,7 @@ impl<F: Factory> Factory for LimitTotalConnectionsFactory<F> {
         let protocol = if self.count.get() < self.limit {
             self.factory.build_protocol(peer)?
         } else {
-            log::info!("refusing {peer}: there are {} connections already", self.count.get());
+            log::info!("refusing {peer}: there are already {} connections", self.count.get());
             self.overflow.as_mut()?.build_protocol(peer)?
         };
         self.count.set(self.count.get() + 1);
@@ -152,7 +152,7 @@ impl<F: Factory> Factory for LimitConnectionsByPeer<F> {
         let Some(ip) = peer.ip().map(|ip| network(ip, self.ipv6_prefix)) else { return self.factory.build_protocol(peer) };
         let count = self.counts.borrow().get(&ip).copied().unwrap_or_default();
         if count >= self.limit {
-            log::info!("refusing {peer}: that host or network has {count} connections already");
+            log::info!("refusing {peer}: that host or network already has {count} connections");
             return None;
         }
         let protocol = self.factory.build_protocol(peer)?;

@@ -105,7 +105,7 @@ impl<F: Factory> ThrottlingFactory<F> {
 impl<F: Factory> Factory for ThrottlingFactory<F> {
     fn build_protocol(&mut self, peer: &Address) -> Option<Box<dyn Protocol>> {
         if self.count.get() >= self.max_connections {
-            log::info!("refusing {peer}: there are {} connections already", self.count.get());
+            log::info!("refusing {peer}: there are already {} connections", self.count.get());
             return None;
         }
         let protocol = self.factory.build_protocol(peer)?;
@@ -157,7 +157,7 @@ impl Throttling {
         direction.check.take();
         let bytes = direction.this_second.take();
         if let Some(limit) = direction.limit.get().filter(|limit| bytes > *limit) {
-            log::info!("throttling: {bytes} bytes in a second, where {limit} are allowed");
+            log::info!("throttling: {bytes} bytes in one second, but {limit} are allowed");
             #[expect(clippy::cast_precision_loss, reason = "a wait needs no exactness")]
             let wait = Duration::try_from_secs_f64(bytes as f64 / limit as f64 - 1.0).unwrap_or(Duration::MAX);
             state.hold_all(way, true);

@@ -50,11 +50,11 @@ impl fmt::Display for ProcessError {
             Self::Signal { signal, cause } => write!(f, "{signal} was not sent to the process: {cause}"),
             Self::Spawn(cause) => write!(f, "{cause}"),
             Self::UnexpectedError(text) => {
-                write!(f, "the process has written to its standard error: {}", Escaped(String::from_utf8_lossy(text).trim_end()))
+                write!(f, "the process wrote to its standard error: {}", Escaped(String::from_utf8_lossy(text).trim_end()))
             }
-            Self::Terminated { end, .. } => write!(f, "the process has no status: {end}"),
+            Self::Terminated { end, .. } => write!(f, "the process has no exit status: {end}"),
             Self::TooMuchOutput { limit } => {
-                write!(f, "the process has written more than {limit} bytes and was killed: allow more by `output_limit`")
+                write!(f, "the process wrote more than {limit} bytes and was killed: raise `output_limit` to allow more")
             }
         }
     }

@@ -191,7 +191,7 @@ impl<R: Read + 'static> Sending<R> {
             }
         };
         if count == 0 && size > 0 && self.left.is_some() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
         }
         chunk.truncate(count);
         self.note_read(count as u64);
@@ -244,9 +244,9 @@ impl<R: Read + 'static> Producer for Sending<R> {
         {
             let id = self.consumer.id();
             if error.is::<FileSenderError>() {
-                log::debug!("connection {id}: a file was not sent to its end: {error}");
+                log::debug!("connection {id}: a file was not sent completely: {error}");
             } else {
-                report_error("FileSender", format_args!("connection {id}: what was to follow a file failed: {error}"));
+                report_error("FileSender", format_args!("connection {id}: the call after a file failed: {error}"));
             }
         }
     }
@@ -282,7 +282,7 @@ impl<R: fmt::Debug> fmt::Debug for FileSender<R> {
 impl fmt::Display for FileSenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(error) => write!(f, "the file could not be read to its end: {error}"),
+            Self::Read(error) => write!(f, "the file could not be read completely: {error}"),
             Self::Stopped => f.write_str("the connection was lost before the file was sent"),
         }
     }

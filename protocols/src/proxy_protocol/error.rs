@@ -9,7 +9,7 @@ use std::fmt;
 pub enum ProxyHeaderError {
     /// The first bytes are not a header: the peer is not a proxy, or is not configured to send one.
     Absent,
-    /// Its CRC32C does not match: it was changed on the way.
+    /// Its CRC32C does not match: it was changed in transit.
     Checksum,
     /// It is longer than this limit, in bytes.
     TooLong(usize),
@@ -21,7 +21,7 @@ impl fmt::Display for ProxyHeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("the peer sent no PROXY header: have the proxy send one (send-proxy-v2), or expect none"),
-            Self::Checksum => f.write_str("the PROXY header's checksum does not fit it"),
+            Self::Checksum => f.write_str("the PROXY header's checksum does not match"),
             Self::TooLong(limit) => write!(f, "the PROXY header is longer than {limit} bytes"),
             Self::Malformed(what) => write!(f, "the PROXY header is malformed: {what}"),
         }

@@ -42,7 +42,7 @@ fn parse_line(line: &str) -> Result<ProxyHeader, ProxyHeaderError> {
         let address = SocketAddr::new(ip.parse().ok()?, parse_port(port)?);
         (address.is_ipv4() == is_ipv4).then_some(Address::Tcp(address))
     };
-    let of_family = || ProxyHeaderError::Malformed("what stands for an address or a port is not one of its family");
+    let of_family = || ProxyHeaderError::Malformed("an address or a port is not valid for its family");
     Ok(ProxyHeader::new(
         end(source, source_port).ok_or_else(of_family)?,
         end(destination, destination_port).ok_or_else(of_family)?,

@@ -63,7 +63,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHe
 
 /// Checks the checksum, which covers the whole header with zeros in place of the checksum itself.
 fn check(whole: &[u8], place: usize, value: &[u8]) -> Result<(), ProxyHeaderError> {
-    let told: [u8; 4] = value.try_into().map_err(|_| ProxyHeaderError::Malformed("its checksum does not have 4 bytes"))?;
+    let told: [u8; 4] = value.try_into().map_err(|_| ProxyHeaderError::Malformed("its checksum is not 4 bytes long"))?;
     let mut zeroed = whole.to_vec();
     zeroed.iter_mut().skip(place + 3).take(4).for_each(|byte| *byte = 0);
     if checksum(&zeroed) == u32::from_be_bytes(told) { Ok(()) } else { Err(ProxyHeaderError::Checksum) }
@@ -94,7 +94,7 @@ fn read_addresses(family: u8, mut rest: &[u8]) -> Result<(Addresses, &[u8]), Pro
             let mut name = || take::<UNIX_LENGTH>(&mut rest).map(|bytes| read_name(&bytes));
             (name().ok_or_else(short)?, name().ok_or_else(short)?)
         }
-        _ => return Err(ProxyHeaderError::Malformed("its family or its transport is not one of the specification's")),
+        _ => return Err(ProxyHeaderError::Malformed("its family or transport is not in the specification")),
     };
     Ok((addresses, rest))
 }

@@ -243,7 +243,7 @@ impl fmt::Display for IoPumpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverQuiet { rounds } => {
-                write!(f, "the two protocols still talk after {rounds} rounds: use `pump` to go step by step")
+                write!(f, "the two protocols are still talking after {rounds} rounds: use `pump` to go step by step")
             }
         }
     }

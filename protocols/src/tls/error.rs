@@ -19,7 +19,7 @@ pub enum TlsError {
     Certificate(CertificateProblem),
     /// The peer closed the connection before the handshake was complete.
     ClosedInHandshake,
-    /// Data was changed on the way, or encrypted with other keys.
+    /// Data was changed in transit, or encrypted with other keys.
     Decrypt,
     /// The two sides have no version, cipher or key exchange in common.
     Incompatible(String),
@@ -51,16 +51,16 @@ impl fmt::Display for TlsError {
             Self::ClosedInHandshake => {
                 f.write_str("the peer closed the connection during the TLS handshake; it may not speak TLS here")
             }
-            Self::Decrypt => f.write_str("a TLS record cannot be decrypted; it was changed on the way"),
+            Self::Decrypt => f.write_str("a TLS record cannot be decrypted; it was changed in transit"),
             Self::Incompatible(what) => write!(f, "no TLS version or cipher in common with the peer: {}", Escaped(what)),
             Self::Injected { bytes } => write!(
                 f,
-                "{bytes} bytes came before TLS was on; if the peer does not wait for an answer, use start_tls_with_rest"
+                "{bytes} bytes arrived before TLS was on; if the peer does not wait for an answer, use start_tls_with_rest"
             ),
             Self::Internal(what) => write!(f, "TLS failed on our side: {}", Escaped(what)),
-            Self::Misbehaved(what) => write!(f, "the peer breaks the rules of TLS: {}", Escaped(what)),
+            Self::Misbehaved(what) => write!(f, "the peer violates the TLS protocol: {}", Escaped(what)),
             Self::NoApplicationProtocol => f.write_str("no application protocol (ALPN) in common with the peer"),
-            Self::NoCertificate => f.write_str("the peer has sent no certificate, and this port asks for one"),
+            Self::NoCertificate => f.write_str("the peer sent no certificate, but this port requires one"),
             Self::NotTls => f.write_str("the peer does not speak TLS; check the port, and that both sides switch it on"),
         }
     }
@@ -115,7 +115,7 @@ impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Authority => f.write_str(
-                "it is an authority's, which is to issue certificates, not to be shown (CA:TRUE, as openssl req -x509 makes \
+                "it is an authority's, meant to issue certificates, not to be presented (CA:TRUE, as openssl req -x509 makes \
                  them): have it issue one, or add exactly this one to the trusted roots",
             ),
             Self::Expired => f.write_str("it has expired"),

@@ -29,14 +29,14 @@ pub enum StartTlsError {
 impl fmt::Display for StartTlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyOn => f.write_str("cannot start TLS: it is on already"),
+            Self::AlreadyOn => f.write_str("cannot start TLS: it is already on"),
             Self::Closed => f.write_str("cannot start TLS: the connection is closing; call start_tls before lose_connection"),
             Self::Compressing => {
                 f.write_str("cannot start TLS: compression is running, and goes above TLS; start TLS first, then compress")
             }
             Self::Config(what) => write!(f, "cannot start TLS with this configuration: {what}"),
             Self::Injected { bytes } => {
-                write!(f, "cannot start TLS: {bytes} bytes came in after the switch and before TLS; the connection is closed")
+                write!(f, "cannot start TLS: {bytes} bytes arrived after the switch and before TLS; the connection is closed")
             }
             Self::NoServerName => {
                 f.write_str("cannot start TLS: the server's name is not known; set server_name in the client's configuration")

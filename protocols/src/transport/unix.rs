@@ -92,6 +92,6 @@ impl Transport {
     }
 
     fn unix(&self) -> io::Result<&dyn ConnectionUnix> {
-        self.0.unix().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of UNIX sockets"))
+        self.0.unix().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this is not a UNIX socket connection"))
     }
 }

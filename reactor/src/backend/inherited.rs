@@ -92,20 +92,20 @@ pub(crate) fn listening_domain(descriptor: &Descriptor) -> io::Result<SocketDoma
     let socket = socket2::SockRef::from(descriptor);
     match socket.r#type() {
         Ok(socket2::Type::STREAM) => {}
-        Ok(_) => return wrong("it is one of datagrams"),
+        Ok(_) => return wrong("it is a datagram socket"),
         Err(_) => return wrong("it is something else, or closed"),
     }
     // Apple's systems cannot tell.
     #[cfg(not(target_vendor = "apple"))]
     if !rustix::net::sockopt::socket_acceptconn(descriptor)? {
-        return wrong("it is a socket of streams, but nobody has called listen(2) for it");
+        return wrong("it is a stream socket, but listen(2) was not called on it");
     }
     let address = socket.local_addr()?;
     match address.as_socket() {
         Some(address) if address.is_ipv6() => Ok(SocketDomain::Inet6),
         Some(_) => Ok(SocketDomain::Inet),
         None if address.is_unix() => Ok(SocketDomain::Unix),
-        None => wrong("it is neither of TCP nor of UNIX"),
+        None => wrong("it is neither a TCP nor a UNIX socket"),
     }
 }
 

@@ -54,7 +54,7 @@ impl fmt::Display for ProcessEnd {
         match self {
             Self::Exited(code) => write!(f, "exited with status {code}"),
             Self::Killed(signal) => write!(f, "killed by {signal}"),
-            Self::Unknown => f.write_str("ended in a way that the system does not tell"),
+            Self::Unknown => f.write_str("ended in a way that the system does not report"),
         }
     }
 }

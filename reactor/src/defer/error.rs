@@ -26,9 +26,9 @@ pub enum DeferredError {
 impl fmt::Display for DeferredError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Abandoned => f.write_str("the Deferred can never fire: what was to fire it was dropped"),
+            Self::Abandoned => f.write_str("the Deferred can never fire: what would have fired it was dropped"),
             Self::Cancelled => f.write_str("the Deferred was cancelled"),
-            Self::Taken => f.write_str("the Deferred's result was taken before: await it once only"),
+            Self::Taken => f.write_str("the Deferred's result was already taken: await it only once"),
             Self::TimedOut(after) => write!(f, "the Deferred did not fire within {after:?}"),
         }
     }
@@ -72,7 +72,7 @@ pub struct FailureGroup {
 
 impl fmt::Display for FailureGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "all of {} Deferreds failed", self.failures.len())?;
+        write!(f, "all {} Deferreds failed", self.failures.len())?;
         self.failures.iter().try_for_each(|failure| write!(f, "; {failure}"))
     }
 }
@@ -96,8 +96,8 @@ pub enum QueueError {
 impl fmt::Display for QueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Overflow => "the queue is full: get something out of it first, or give it a larger size",
-            Self::Underflow => "too many wait for the queue already: put something in first, or give it a larger backlog",
+            Self::Overflow => "the queue is full: take something out first, or give it a larger size",
+            Self::Underflow => "too many callers are already waiting: put something in first, or give the queue a larger backlog",
         })
     }
 }

@@ -71,7 +71,7 @@ fn collect<T: 'static, R: 'static, U: 'static>(
                 if let Err(failure) = &outcome
                     && !failure.is_cancelled()
                 {
-                    log::debug!("number {index} of several Deferreds failed as well: {failure}");
+                    log::debug!("number {index} of several Deferreds also failed: {failure}");
                 }
                 return;
             }

@@ -112,11 +112,11 @@ impl Reactor {
         drop_quietly("a connection or port", self.0.calls.left.take());
         let source = self.0.sources.borrow().get(token);
         let Some(source) = source else {
-            return report_error("drop", format_args!("what a connection or port has left behind {panic}"));
+            return report_error("drop", format_args!("what a connection or port left behind {panic}"));
         };
-        report_error("drop", format_args!("{}: what it has dropped {panic}", source.describe()));
+        report_error("drop", format_args!("{}: what it dropped {panic}", source.describe()));
         if let Err(panic) = catch(move || source.panicked(panic)) {
-            report_error("drop", format_args!("what it has left behind {panic}"));
+            report_error("drop", format_args!("what it left behind {panic}"));
             let removed = self.0.sources.borrow_mut().remove(token);
             drop_quietly("a connection or port", removed);
         }
@@ -225,5 +225,5 @@ fn tell_slow(whose: &str, callback: Option<&'static str>, took: Duration) {
         return;
     }
     let callback = callback.map_or_else(String::new, |callback| format!(": {callback}"));
-    report_error("slow callback", format_args!("{whose}{callback} has held up the loop for {took:.1?}"));
+    report_error("slow callback", format_args!("{whose}{callback} held up the loop for {took:.1?}"));
 }

@@ -36,6 +36,6 @@ fn tell_if_never_run(core: &Core) {
     }
     if let Some((_, source)) = core.sources.borrow().all().first() {
         let what = source.describe();
-        report_error("run", format_args!("{what}, and nothing came of it: its reactor was never run; call `run()`"));
+        report_error("run", format_args!("{what} had no effect: its reactor was never run; call `run()`"));
     }
 }

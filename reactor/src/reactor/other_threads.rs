@@ -63,7 +63,7 @@ impl Reactor {
                 }
             });
             if sent.is_err() {
-                log::debug!("a thread's result came after the reactor had stopped");
+                log::debug!("a thread's result arrived after the reactor had stopped");
             }
         }
     }

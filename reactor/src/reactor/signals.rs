@@ -57,7 +57,7 @@ impl Drop for SignalWatch {
             list.iter().position(|call| call.id == self.id).map(|place| list.remove(place))
         };
         if let Err(error) = reactor.watch_signals() {
-            log::debug!("giving {:?} back failed: {error}", self.signal);
+            log::debug!("restoring {:?} failed: {error}", self.signal);
         }
         // Outside the borrow: what it holds may use the reactor.
         drop(dropped);
@@ -108,7 +108,7 @@ impl Reactor {
     #[track_caller]
     pub fn on_signal(&self, signal: Signal, call: impl FnMut() + 'static) -> io::Result<SignalWatch> {
         if self.has_stopped() {
-            return Err(io::Error::other(format!("{signal:?} is not taken: the reactor has stopped, and makes no more calls")));
+            return Err(io::Error::other(format!("{signal:?} is not handled: the reactor has stopped")));
         }
         let calls = &self.0.signals;
         calls.last_id.set(calls.last_id.get() + 1);

@@ -89,7 +89,8 @@ impl Reactor {
                 if waiting == 0 || self.0.timers.refresh() >= until {
                     if waiting > 0 {
                         log::warn!(
-                            "stopping: {waiting} of the calls before shutdown have no result in time; set_stop_timeout allows them longer"
+                            "stopping: {waiting} of the calls before shutdown had no result in time; set_stop_timeout gives \
+                             them longer"
                         );
                     }
                     self.0.life.set(Life::Finishing(self.stop_deadline()));
@@ -114,9 +115,7 @@ impl Reactor {
 
     pub(super) fn end_stop(&self, left: usize) {
         if left > 0 {
-            log::warn!(
-                "stopping: {left} connections did not finish in time and are aborted; set_stop_timeout allows them longer"
-            );
+            log::warn!("stopping: {left} connections did not finish in time and are aborted; set_stop_timeout gives them longer");
         }
         self.call_all_sources(Source::abort);
         self.fire(Phase::During, SystemEvent::Shutdown);
@@ -193,7 +192,7 @@ impl Reactor {
         self.0.look_ups.clear();
         self.0.signals.take().into_iter().for_each(|call| drop_quietly("a call for a signal", call));
         if let Err(error) = self.watch_signals() {
-            log::debug!("giving the signals back failed: {error}");
+            log::debug!("restoring the signals failed: {error}");
         }
         self.0.triggers.take().into_calls().for_each(|call| drop_quietly("a system event trigger", call));
         self.0.locals.take().into_values().for_each(|value| drop_quietly("what belongs to the reactor", value));

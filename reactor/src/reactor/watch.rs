@@ -79,7 +79,7 @@ impl Watched {
         let interest = self.interest.get();
         let found = poll_now(descriptor, flags(interest))?;
         if found.contains(PollFlags::NVAL) {
-            return Err(io::Error::other("it was closed while it was watched; drop the Watch first"));
+            return Err(io::Error::other("it was closed while it was being watched; drop the Watch first"));
         }
         Ok(reported(interest, found))
     }
@@ -88,7 +88,7 @@ impl Watched {
     fn rearm(&self, descriptor: &dyn AsFd) {
         let (token, interest) = (self.token.get(), self.interest.get());
         if let Err(error) = self.reactor.backend().watch_descriptor(descriptor.as_fd(), token, interest, true) {
-            report_error("watch", format_args!("{} is given up: {error}", self.describe()));
+            report_error("watch", format_args!("{} ended: {error}", self.describe()));
             self.leave();
         }
     }
@@ -137,7 +137,7 @@ impl Source for Watched {
                 self.reactor.note_callback("a call for a descriptor");
                 let called = catch(|| call(ready));
                 if let Err(panic) = called {
-                    report_error("watch", format_args!("{} is given up: its call {panic}", self.describe()));
+                    report_error("watch", format_args!("{} ended: its call {panic}", self.describe()));
                     self.leave();
                 }
                 if self.descriptor.borrow().is_some() {
@@ -145,7 +145,7 @@ impl Source for Watched {
                 }
             }
             Err(error) => {
-                report_error("watch", format_args!("{} is given up: {error}", self.describe()));
+                report_error("watch", format_args!("{} ended: {error}", self.describe()));
                 self.leave();
             }
         }
@@ -163,7 +163,7 @@ impl Source for Watched {
 
     fn describe(&self) -> String {
         let number = self.descriptor().map_or(-1, |descriptor| descriptor.as_fd().as_raw_fd());
-        format!("descriptor {number}, which is watched,")
+        format!("the watch of descriptor {number}")
     }
 }
 

@@ -87,7 +87,7 @@ impl Resolver for FixedResolver {
     fn resolve(&self, reactor: &Reactor, name: &str, resolved: Resolved) {
         match (self.get(name), &self.otherwise) {
             (Some([]), _) | (None, None) => {
-                resolved(Err(io::Error::new(io::ErrorKind::NotFound, "the table of names has no address of it")));
+                resolved(Err(io::Error::new(io::ErrorKind::NotFound, "the table of names has no address for it")));
             }
             (Some(addresses), _) => resolved(Ok(addresses.to_vec())),
             (None, Some(otherwise)) => otherwise.resolve(reactor, name, resolved),

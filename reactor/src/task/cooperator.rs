@@ -287,11 +287,11 @@ pub enum TaskError {
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AlreadyRunning => "the looping call is running already: stop it before starting it again",
-            Self::Done => "the task has ended already",
+            Self::AlreadyRunning => "the looping call is already running: stop it before starting it again",
+            Self::Done => "the task has already ended",
             Self::NotPaused => "the task is not paused",
             Self::NotRunning => "the looping call is not running: start it first",
-            Self::Stopped => "it was stopped before it was done",
+            Self::Stopped => "it was stopped before it was complete",
         })
     }
 }

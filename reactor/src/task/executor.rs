@@ -113,7 +113,7 @@ impl Tasks {
         let slot = Slot { sequence: id.sequence, made: Location::caller(), future: Some(future), waker };
         self.slots.borrow_mut().insert(slot);
         if !self.woken.push(id) {
-            log::warn!("a task was spawned after the reactor had stopped, and is dropped");
+            log::warn!("a task was spawned after the reactor had stopped, and was dropped");
             self.remove(id);
         }
     }

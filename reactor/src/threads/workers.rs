@@ -185,7 +185,7 @@ impl fmt::Display for WorkerError {
             Self::Failed { worker, error } => write!(f, "worker {worker} failed: {error}"),
             Self::Panicked { worker, panic } => write!(f, "worker {worker} {panic}"),
             Self::System(error) => {
-                write!(f, "the system has no thread or no descriptors for another worker: {error}; try fewer workers")
+                write!(f, "the system has no thread or descriptors for another worker: {error}; try fewer workers")
             }
         }
     }

@@ -215,7 +215,7 @@ impl Backend for Os {
             Address::Unix(_) | Address::Unnamed => {
                 Ok(Box::new(unix_datagrams::UnixDatagrams::bind(address, options, Rc::clone(&self.registry))?))
             }
-            _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("there are no datagrams to {address} on this system"))),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("datagrams cannot be sent to {address} on this system"))),
         }
     }
 
@@ -230,7 +230,7 @@ impl Backend for Os {
 
     #[cfg(not(unix))]
     fn standard_io(&self) -> io::Result<Box<dyn Stream>> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "standard input cannot be waited for on this system"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this system cannot wait for standard input"))
     }
 
     #[cfg(unix)]
@@ -240,7 +240,7 @@ impl Backend for Os {
 
     #[cfg(not(unix))]
     fn spawn(&self, _: &Command) -> io::Result<Spawned> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "pipes cannot be waited for on this system"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this system cannot wait for pipes"))
     }
 
     /// The one function for interface names that exists on every system. Numbers are not looked up, so it does not block.

@@ -299,11 +299,11 @@ impl fmt::Debug for Simulation {
 /// Parses an address that belongs to a single host.
 fn parse_other(ip: &str) -> IpAddr {
     let address = parse(ip);
-    assert!(!address.is_loopback() && !address.is_unspecified(), "{ip} means every host itself: choose another address");
+    assert!(!address.is_loopback() && !address.is_unspecified(), "{ip} means each host itself: choose another address");
     address
 }
 
 fn parse(ip: &str) -> IpAddr {
-    let Ok(address) = ip.parse() else { panic!("{ip:?} is no IP address") };
+    let Ok(address) = ip.parse() else { panic!("{ip:?} is not an IP address") };
     address
 }

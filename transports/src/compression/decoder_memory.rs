@@ -158,9 +158,9 @@ impl DecoderMemory {
         self.ended.set(self.ended.get() + 1);
         if !self.told.replace(true) {
             log::warn!(
-                "decompressors hold {} bytes, {} of them for hardly any input, and may hold {} (set_decompression_memory): streams end, \
-                 those first that hold most for what they are sent; allow more, or smaller windows (Decompression::max_window), or \
-                 fewer connections",
+                "decompressors hold {} bytes, {} of them for hardly any input, and may hold {} (set_decompression_memory): \
+                 streams that hold the most for what they were sent are ended first; allow more, or smaller windows \
+                 (Decompression::max_window), or fewer connections",
                 self.held.get(),
                 self.unpaid.get(),
                 self.limit.get(),

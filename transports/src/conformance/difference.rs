@@ -94,7 +94,7 @@ impl fmt::Display for Difference {
         let (expected, found) = (self.0.expected.facts(), self.0.found.facts());
         let same = expected.iter().zip(&found).take_while(|(one, other)| one == other).count();
         let fact = |facts: &[String]| facts.get(same).map_or("nothing more", String::as_str).to_owned();
-        writeln!(f, "the protocol does not do the same however its input comes")?;
+        writeln!(f, "the protocol behaves differently depending on how its input arrives")?;
         writeln!(f, "  when its input {}:", self.0.one)?;
         writeln!(f, "    {}", fact(&expected))?;
         writeln!(f, "  but when it {}:", self.0.other)?;

@@ -203,14 +203,14 @@ impl Replay {
         let mut text = if self.input.is_empty() {
             "is nothing".to_owned()
         } else if self.pieces().len() == 1 {
-            format!("comes in one piece, {}", quoted(&self.input))
+            format!("arrives in one piece, {}", quoted(&self.input))
         } else if self.pieces().iter().all(|piece| piece.len() == 1) {
-            format!("comes byte by byte, {}", quoted(&self.input))
+            format!("arrives byte by byte, {}", quoted(&self.input))
         } else {
-            format!("comes in pieces, {}", self.pieces().into_iter().map(quoted).collect::<Vec<_>>().join(", "))
+            format!("arrives in pieces, {}", self.pieces().into_iter().map(quoted).collect::<Vec<_>>().join(", "))
         };
         if self.input.len() < self.whole || self.end == End::Soon {
-            text += if self.end == End::Soon { ", its end right behind it" } else { ", its end a second later" };
+            text += if self.end == End::Soon { ", its end right after it" } else { ", its end a second later" };
         }
         if self.pause_at > 0 {
             text += &format!(", and reading is paused in callback {} (data_received and notes are counted)", self.pause_at);

@@ -158,7 +158,7 @@ impl StreamConnection {
         if let Some(on_lost) = rare.on_lost.take()
             && let Err(panic) = catch(|| on_lost(&doom.reason))
         {
-            report_error("drop", format_args!("connection {}: what it has left behind {panic}", self.id));
+            report_error("drop", format_args!("connection {}: what it left behind {panic}", self.id));
         }
         drop_quietly("an error", doom.reason);
     }

@@ -82,7 +82,7 @@ impl Lingering {
             if all.len() > LINGERING { all.pop_first() } else { None }
         };
         if let Some((_, oldest)) = oldest {
-            log::debug!("{} is closed, for more than {LINGERING} sockets wait for their peers to end", oldest.name);
+            log::debug!("{} is closed: more than {LINGERING} sockets wait for their peers to end", oldest.name);
             oldest.close();
         }
     }
@@ -97,7 +97,7 @@ impl Lingering {
             found.filter(|lingering| now.saturating_sub(lingering.key.0) >= PATIENCE)
         };
         oldest.is_some_and(|oldest| {
-            log::debug!("{} is closed, for a new connection has no room", oldest.name);
+            log::debug!("{} is closed to make room for a new connection", oldest.name);
             oldest.close();
             true
         })
@@ -116,7 +116,7 @@ impl Lingering {
             self.acknowledged.set(true);
             self.wait(self.timeout.linger);
         } else if stuck {
-            log::warn!("{}: {left} bytes are lost, of which its peer took none for {patience:?}", self.name);
+            log::warn!("{}: {left} bytes are lost: its peer took none of them for {patience:?}", self.name);
             if let Err(error) = self.stream.reset_on_close() {
                 log::debug!("{}: the peer will not see a reset: {error}", self.name);
             }
@@ -153,7 +153,7 @@ impl Lingering {
 
     fn expire(self: &Rc<Self>) {
         if self.acknowledged.get() {
-            log::debug!("{}: its peer has everything and does not end its stream: closed", self.name);
+            log::debug!("{}: its peer has everything but does not end its stream: closed", self.name);
             self.close();
         } else {
             self.look();
@@ -182,7 +182,7 @@ impl Lingering {
             Ok(count) if count < self.shared.read_buffer.borrow().len() && !self.reads_on() => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                log::debug!("{}, which was over, has failed: {error}", self.name);
+                log::debug!("{}, which was over, failed: {error}", self.name);
                 self.close();
             }
             _ => self.shared.reactor.requeue(self.token, Ready::READABLE),

@@ -136,7 +136,7 @@ impl StreamConnection {
         report_error(
             "compression",
             format_args!(
-                "connection {id} with {peer}: the peer compresses ({format}) after {before} bytes, and nobody looks for that here, so \
+                "connection {id} with {peer}: the peer compresses ({format}) after {before} bytes, which was not expected, so \
                  its bytes are delivered as they are; call set_detection({remedy}) in connection_made"
             ),
         );

@@ -181,13 +181,11 @@ impl State {
     }
 
     pub(super) fn tcp(&self) -> io::Result<&dyn TcpOptions> {
-        self.stream()?.tcp().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of TCP"))
+        self.stream()?.tcp().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this is not a TCP connection"))
     }
 
     pub(super) fn unix(&self) -> io::Result<&dyn UnixSocket> {
-        self.stream()?
-            .unix()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this connection is not one of UNIX sockets"))
+        self.stream()?.unix().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this is not a UNIX socket connection"))
     }
 
     pub(super) fn note_readiness(&mut self, ready: Ready) {

@@ -154,7 +154,7 @@ impl Dns {
                 return Ok(found);
             }
         }
-        Err(io::Error::new(io::ErrorKind::NotFound, "the name servers know no address of it"))
+        Err(io::Error::new(io::ErrorKind::NotFound, "the name servers know no address for it"))
     }
 
     /// The addresses of both families; one family is enough.
@@ -198,9 +198,9 @@ impl Dns {
                         return Ok(answer);
                     }
                     Err(error) => {
-                        log::debug!("name server {server} was of no use: {error}");
+                        log::debug!("name server {server} did not help: {error}");
                         self.servers.failed(server, reactor.now());
-                        problem = format!("no name server could tell; {server}: {error}");
+                        problem = format!("no name server had an answer; {server}: {error}");
                     }
                 }
             }

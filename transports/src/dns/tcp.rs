@@ -54,7 +54,7 @@ impl StringProtocol for Client {
         let answer = if self.query.is_answered_by(string) {
             Ok(string.to_vec())
         } else {
-            Err(Failure::new("what came over TCP does not answer the question"))
+            Err(Failure::new("the reply over TCP does not answer the question"))
         };
         self.end(transport, answer);
         Ok(())

@@ -74,7 +74,7 @@ impl DatagramProtocol for Client {
     }
 
     fn connection_refused(&mut self, transport: &DatagramTransport) -> Result {
-        self.end(transport, Err(Failure::new("nobody receives there")));
+        self.end(transport, Err(Failure::new("nothing receives there")));
         Ok(())
     }
 

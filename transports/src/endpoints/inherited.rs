@@ -25,7 +25,7 @@ impl InheritedPlace {
         let configuration = |error: Error| ListenError::Configuration(Rc::new(error));
         match self {
             Self::Own(socket) => {
-                let used = || Error::new(ErrorKind::AlreadyExists, "this socket is listened on already, and can be once");
+                let used = || Error::new(ErrorKind::AlreadyExists, "this socket is in use: it can be listened on only once");
                 socket.take().ok_or_else(|| configuration(used()))
             }
             Self::Passed { socket, domain } => reactor.backend().take_passed(socket, *domain).map_err(configuration),

@@ -74,7 +74,7 @@ pub trait ReactorEndpoints {
     /// client.spawn(async move {
     ///     let transport = reactor.connect_protocol("10.0.0.2:7", Discard).await?;
     ///     transport.write("hello");
-    ///     assert!(reactor.connect_protocol("10.0.0.2:8", Discard).await.is_err(), "nobody listens there");
+    ///     assert!(reactor.connect_protocol("10.0.0.2:8", Discard).await.is_err(), "nothing listens there");
     ///     Ok(())
     /// });
     /// simulation.run_for(std::time::Duration::from_secs(1))?;

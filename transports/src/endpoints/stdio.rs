@@ -51,6 +51,6 @@ impl Listener for OneConnection {
     }
 
     fn copy_descriptor(&self) -> io::Result<Descriptor> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "standard input and output have no socket that listens"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "standard input and output have no listening socket"))
     }
 }

@@ -45,7 +45,7 @@ impl AcceptBound {
                 Some(_) => ("as set", ""),
                 None => ("nine tenths of its descriptors", ": allow more (ulimit -n), or set_accept_limit"),
             };
-            log::warn!("this program has {open} connections, and accepts no more above {limit} ({cause}): others wait{remedy}");
+            log::warn!("this program has {open} connections, and accepts no more than {limit} ({cause}): others wait{remedy}");
         }
         open < limit
     }

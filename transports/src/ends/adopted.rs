@@ -33,7 +33,7 @@ pub(crate) fn adopt(
     protocol: Box<dyn Protocol>,
 ) -> io::Result<()> {
     if reactor.is_stopping() {
-        return Err(io::Error::other("no connection is made any more: the reactor is stopping"));
+        return Err(io::Error::other("no more connections are made: the reactor is stopping"));
     }
     let (stream, peer) = open()?;
     let beginning = RefCell::new(Some(Beginning { stream, peer, protocol }));

@@ -122,8 +122,8 @@ impl DatagramPort {
             report_error(
                 "truncated datagram",
                 format_args!(
-                    "{}: a datagram from {from} is longer than {longest} bytes, and cut; set max_packet_size in DatagramOptions \
-                     (later ones are counted only)",
+                    "{}: a datagram from {from} is longer than {longest} bytes, and was cut; set max_packet_size in \
+                     DatagramOptions (later ones are only counted)",
                     self.describe()
                 ),
             );
@@ -185,8 +185,8 @@ impl DatagramPort {
     fn drop_write(&self, error: DatagramError) {
         self.dropped.set(self.dropped.get() + 1);
         if self.dropped.get() == 1 {
-            let text = "(later ones are counted only)";
-            report_error("dropped datagram", format_args!("{}: a datagram is not sent: {error} {text}", self.describe()));
+            let text = "(later ones are only counted)";
+            report_error("dropped datagram", format_args!("{}: a datagram was not sent: {error} {text}", self.describe()));
         }
         self.undelivered.borrow_mut().get_or_insert(error);
         self.shared.reactor.at_end_of_turn(self.token.get());

@@ -44,7 +44,7 @@ impl ProcessSource {
         mut keep: impl FnMut(u32, Box<dyn Stream>) -> Option<Box<dyn Stream>>,
     ) -> io::Result<Process> {
         if reactor.is_stopping() {
-            return Err(io::Error::other(format!("{:?} is not started: the reactor is stopping", command.get_program())));
+            return Err(io::Error::other(format!("{:?} was not started: the reactor is stopping", command.get_program())));
         }
         let Spawned { child, streams } = reactor.backend().spawn(command).map_err(|error| explain(command, error))?;
         let pid = child.id();
@@ -138,7 +138,7 @@ impl ProcessSource {
             Ok(None) => {}
             Ok(Some(end)) => self.exited(end),
             Err(error) => {
-                report_error("process", format_args!("{}: it cannot be waited for: {error}", self.name));
+                report_error("process", format_args!("{}: it cannot be awaited: {error}", self.name));
                 self.exited(ProcessEnd::Unknown);
             }
         }
@@ -284,8 +284,8 @@ fn explain(command: &Command, error: io::Error) -> io::Error {
     let program = command.get_program();
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => match command.get_current_dir().filter(|directory| !directory.is_dir()) {
-            Some(directory) => format!(": there is no folder {directory:?} for it to run in"),
-            None => ": is it installed, and its folder in PATH?".to_owned(),
+            Some(directory) => format!(": there is no directory {directory:?} to run it in"),
+            None => ": is it installed, and its directory in PATH?".to_owned(),
         },
         io::ErrorKind::PermissionDenied => ": is it executable, and may this process run it as that user?".to_owned(),
         _ if error.raw_os_error() == Some(OUT_OF_DESCRIPTORS) => ": allow more descriptors (ulimit -n)".to_owned(),

@@ -37,7 +37,7 @@ pub(crate) fn open(reactor: &Reactor, command: &Command) -> io::Result<Box<dyn S
         None => {
             // If this fails, it has ended already.
             process.signal_process(ProcessSignal::KILL).ok();
-            let text = format!("the standard output of {name} is no pipe, so there is nothing to read");
+            let text = format!("the standard output of {name} is not a pipe, so there is nothing to read");
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))
         }
     }

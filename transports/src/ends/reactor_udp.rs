@@ -47,7 +47,7 @@ pub trait ReactorUdp {
     ///     }
     ///
     ///     fn connection_refused(&mut self, _transport: &DatagramTransport) -> Result {
-    ///         Err("nobody listens there".into())
+    ///         Err("nothing listens there".into())
     ///     }
     /// }
     ///

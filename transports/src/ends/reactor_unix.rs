@@ -73,7 +73,7 @@ pub trait ReactorUnix {
     ///
     /// # Errors
     /// [`ConnectError::ShuttingDown`]. All other errors are reported to the factory: [`ConnectError::Refused`] if the file exists but
-    /// nobody listens, [`ConnectError::Io`] if it does not exist or may not be written to.
+    /// nothing listens, [`ConnectError::Io`] if it does not exist or may not be written to.
     ///
     /// # Examples
     /// ```no_run
@@ -186,7 +186,7 @@ pub trait ReactorUnix {
     /// [`DatagramTransport::connect`](torsade_protocols::DatagramTransport::connect).
     ///
     /// # Errors
-    /// [`ConnectError::Refused`] if the file exists but nobody receives there; [`ConnectError::Io`] if it does not exist
+    /// [`ConnectError::Refused`] if the file exists but nothing receives there; [`ConnectError::Io`] if it does not exist
     /// or may not be written to; `ShuttingDown`.
     #[doc(alias = "connectUNIXDatagram")]
     fn connect_unix_datagram<N, P>(&self, name: N, protocol: P) -> Result<DatagramTransport, ConnectError>

@@ -134,7 +134,7 @@ impl ProcessMonitor {
         {
             let mut state = self.0.borrow_mut();
             if state.programs.contains_key(name) {
-                return Err(format!("there is a process named {name:?} already: remove it first").into());
+                return Err(format!("there is already a process named {name:?}: remove it first").into());
             }
             let delay = state.min_restart_delay;
             state.programs.insert(name.to_owned(), Program { command, delay, start: None, restart: None });

@@ -94,7 +94,7 @@ impl Service for SystemdNotification {
         let transport = match reactor.connect_unix_datagram(socket.clone(), Unheard) {
             Ok(transport) => transport,
             Err(error) => {
-                report_error("systemd", format_args!("{socket} is told nothing: {error}"));
+                report_error("systemd", format_args!("{socket} cannot be notified: {error}"));
                 return Ok(());
             }
         };

@@ -39,7 +39,7 @@ impl Service for TimerService {
         let name = self.name();
         let ended = looping.start(self.interval, true)?;
         let ended = ended.add_errback(move |failure| {
-            report_error("timer service", format_args!("{name} has failed and makes no further calls: {failure}"));
+            report_error("timer service", format_args!("{name} failed and makes no more calls: {failure}"));
         });
         self.running.replace(Some((looping, ended)));
         Ok(())

@@ -99,7 +99,7 @@ impl MultiService {
     #[doc(alias = "setName")]
     pub fn add_service_named(&self, name: &str, service: impl Service) -> Result {
         if self.find(name).is_some() {
-            return Err(format!("there is a service named {name:?} already: give this one another name").into());
+            return Err(format!("there is already a service named {name:?}: give this one another name").into());
         }
         self.add(Some(name.into()), service)
     }
@@ -160,7 +160,7 @@ impl Service for MultiService {
         while let Some(service) = next(started.len()) {
             log::debug!("starting {}", service.name());
             if let Err(error) = service.start_service(reactor) {
-                report_error("service", format_args!("{} does not start: {error}", service.name()));
+                report_error("service", format_args!("{} did not start: {error}", service.name()));
                 stop_all(&started).detach();
                 return Err(error);
             }
@@ -204,7 +204,7 @@ fn stop_all(services: &[Rc<dyn Service>]) -> Deferred<()> {
         log::debug!("stopping {}", service.name());
         let name = service.name();
         service.stop_service().add_errback(move |failure| {
-            report_error("service", format_args!("{name} does not stop gracefully: {failure}"));
+            report_error("service", format_args!("{name} did not stop gracefully: {failure}"));
         })
     });
     defer::deferred_list(stopping).add_callback(|_| ())

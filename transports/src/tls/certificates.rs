@@ -112,7 +112,7 @@ impl TrustRoots {
             return Err(TlsConfigError::NoSystemRoots(why));
         }
         if ignored + found.errors.len() > 0 {
-            log::debug!("of the system's trusted roots {ignored} cannot be used; {} errors", found.errors.len());
+            log::debug!("{ignored} of the system's trusted roots cannot be used; {} errors", found.errors.len());
         }
         Ok(roots)
     }
@@ -151,11 +151,11 @@ impl TrustRoots {
             }
             match Self::from_pem_file(&path) {
                 Ok(found) => roots = roots.and(found),
-                Err(error) => log::debug!("passed over as a trusted root: {error}"),
+                Err(error) => log::debug!("ignored as a trusted root: {error}"),
             }
         }
         if roots.store.is_empty() {
-            return Err(named(io::Error::new(io::ErrorKind::InvalidData, "no certificate is in its files *.pem")));
+            return Err(named(io::Error::new(io::ErrorKind::InvalidData, "its *.pem files contain no certificate")));
         }
         Ok(roots)
     }

@@ -53,10 +53,10 @@ impl fmt::Display for TlsConfigError {
                 write!(f, "the system's trusted roots cannot be loaded ({what}): install them, or name a file of roots")
             }
             Self::Pem(what) => {
-                write!(f, "this is not PEM: {what}; it may be cut short, or a key that is to be decrypted first")
+                write!(f, "this is not PEM: {what}; it may be cut short, or a key that must be decrypted first")
             }
             Self::ServerName(name) => {
-                write!(f, "nobody can ask for a server named {name:?}: write a host name, or for a client an IP address")
+                write!(f, "a server cannot be named {name:?}: write a host name, or for a client an IP address")
             }
             Self::Unusable(what) => write!(f, "the TLS configuration cannot be used: {what}"),
         }

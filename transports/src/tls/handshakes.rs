@@ -64,8 +64,8 @@ impl Handshakes {
         let (limit, count) = (self.limit.get(), unfinished.len());
         if self.report.is_due(count, limit) {
             log::warn!(
-                "{count} TLS handshakes are unfinished, and {limit} may be (set_handshake_limit): new connections wait, and take the \
-                 place of those that take longer than {PATIENCE:?}"
+                "{count} TLS handshakes are unfinished, and {limit} are allowed (set_handshake_limit): new connections wait, \
+                 and replace those that take longer than {PATIENCE:?}"
             );
         }
         let oldest = unfinished.first_key_value();

@@ -158,7 +158,7 @@ fn advance<Data>(
         ConnectionState::PeerClosed => Ok(Some(Step::PeerClosed)),
         ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Some(Step::Idle)),
         // Early data is neither offered nor accepted.
-        _ => Err(Error::General("a state of TLS that is not known".into())),
+        _ => Err(Error::General("an unknown state of TLS".into())),
     });
     (discard, step)
 }

@@ -96,7 +96,7 @@ impl fmt::Display for ClientErrorKind {
             Self::Connect => "no connection could be made",
             Self::Protocol => "the server's response is not valid",
             Self::Request => "the request cannot be sent",
-            Self::TimedOut => "timed out: the server gave and took nothing",
+            Self::TimedOut => "timed out: the server neither sent nor read anything",
         })
     }
 }

@@ -99,7 +99,7 @@ impl Lease {
     }
 
     pub(super) fn abandon(self, error: &ClientError) {
-        log::debug!("a request to {} is given up: {error}", self.host().origin());
+        log::debug!("a request to {} was abandoned: {error}", self.host().origin());
         if let Self::Stream(stream) = &self
             && error.kind() == ClientErrorKind::TimedOut
         {

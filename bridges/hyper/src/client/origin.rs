@@ -27,15 +27,15 @@ impl Origin {
             Some(_) if connect => return Err(refused("the target of CONNECT is a host and a port, without a scheme")),
             Some("http") => false,
             Some("https") if cfg!(feature = "tls") => true,
-            Some("https") => return Err(refused("https needs torsade-hyper's feature tls")),
-            _ => return Err(refused("the URI has to begin with http:// or https://")),
+            Some("https") => return Err(refused("https needs the feature tls of torsade-hyper")),
+            _ => return Err(refused("the URI must begin with http:// or https://")),
         };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| refused("the URI names no host"))?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| refused("the URI has no host"))?;
         let port = match port_text(uri, host) {
             "" if connect => return Err(refused("the target of CONNECT has no port")),
             "" if secure => 443,
             "" => 80,
-            port => port.parse().map_err(|_| refused(&format!("{port} is no port")))?,
+            port => port.parse().map_err(|_| refused(&format!("{port} is not a port number")))?,
         };
         Ok(Self { secure, host: host.to_ascii_lowercase(), port })
     }

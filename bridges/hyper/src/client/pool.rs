@@ -58,7 +58,7 @@ impl Pool {
 
     pub(super) async fn request(self: Rc<Self>, request: Request<OutgoingBody>) -> Result<Response<ResponseBody>, ClientError> {
         if request.method() == Method::CONNECT {
-            return Err(ClientError::new(ClientErrorKind::Request, "CONNECT makes a tunnel, which `upgrade` gives"));
+            return Err(ClientError::new(ClientErrorKind::Request, "CONNECT makes a tunnel: use `upgrade`"));
         }
         let Exchange { response, pace, lease } = self.exchange(request, false).await?;
         Ok(response.map(|incoming| ResponseBody::new(incoming, pace, lease)))

@@ -248,7 +248,7 @@ impl Open {
         let since = self.unmoved_since.get().filter(|_| unmoved).unwrap_or(now);
         self.unmoved_since.set(unmoved.then_some(since));
         if now - since >= self.connections.timeout {
-            log::debug!("HTTP connection of {}: the peer does not take what it is sent", self.transport.peer());
+            log::debug!("HTTP connection of {}: the peer does not read what it is sent", self.transport.peer());
             self.transport.abort_connection();
         }
     }

@@ -56,7 +56,7 @@ impl Stream {
     /// Returns whether the client was found to take none of the answer; otherwise wakes `context` when it is.
     fn poll_stalled(&self, context: &Context<'_>) -> bool {
         if self.stalled.get() {
-            log::debug!("HTTP/2 stream of {}: the peer takes nothing of the answer", self.open.transport().peer());
+            log::debug!("HTTP/2 stream of {}: the peer does not read the response", self.open.transport().peer());
             return true;
         }
         let mut waker = self.waker.borrow_mut();
@@ -162,7 +162,7 @@ where
                 },
                 Some(Err(error)) => {
                     let error = error.into();
-                    log::error!("an HTTP answer to {} broke off: {}", stream.open.transport().peer(), Chain(&*error));
+                    log::error!("an HTTP response to {} broke off: {}", stream.open.transport().peer(), Chain(&*error));
                     return Poll::Ready(Some(Err(error)));
                 }
             }

@@ -43,7 +43,7 @@ fn web_client_tells_a_line_of_each_url_and_tries_again_what_may_pass() {
     assert_eq!(lines[1], "http://10.0.0.1/fitful: 404 Not Found, 0 bytes");
     assert_eq!(lines[2], "http://10.0.0.1/good: 200 OK, 5 bytes");
     assert!(lines[3].starts_with("http://10.0.0.1/late: timed out"), "{lines:#?}");
-    assert!(lines[4].ends_with("connection refused: nobody listens there"), "{lines:#?}");
+    assert!(lines[4].ends_with("connection refused: nothing listens there"), "{lines:#?}");
     let asked = |path: &str| seen.requests.borrow().iter().filter(|line| line.contains(path)).count();
     assert_eq!(["/good", "/late", "/bad", "/fitful"].map(asked), [1, 3, 1, 3]);
 }

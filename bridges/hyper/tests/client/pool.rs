@@ -204,12 +204,12 @@ fn what_is_no_request_is_refused_with_the_reason() {
     run(&simulation, |reactor| async move {
         let client = Client::new(&reactor);
         for (uri, says) in [
-            ("/only/a/path", "has to begin with http:// or https://"),
-            ("ftp://example.org/", "has to begin with http:// or https://"),
+            ("/only/a/path", "must begin with http:// or https://"),
+            ("ftp://example.org/", "must begin with http:// or https://"),
             ("http://", "empty"),
             ("no uri at all", "invalid"),
-            ("http://10.0.0.1:99999/", "99999 is no port"),
-            ("http://user:12@10.0.0.1:65536/", "65536 is no port"),
+            ("http://10.0.0.1:99999/", "99999 is not a port"),
+            ("http://user:12@10.0.0.1:65536/", "65536 is not a port"),
         ] {
             let error = client.get(uri).await.expect_err(uri);
             assert_eq!(error.kind(), ClientErrorKind::Request, "{uri}");

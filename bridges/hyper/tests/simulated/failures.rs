@@ -94,7 +94,7 @@ fn a_server_that_is_killed_fails_its_requests_and_serves_again_once_it_is_back()
         simulation.host(SERVER).kill();
         simulation.run_for(5 * SECOND).unwrap();
         outcome.take().expect("the system of its host has reset the connection").unwrap_err();
-        // While nobody listens, a client's connection is refused.
+        // While nothing listens, a client's connection is refused.
         let refused = begin(simulation, MEGABYTES);
         simulation.run_for(5 * SECOND).unwrap();
         refused.take().expect("it is refused").unwrap_err();

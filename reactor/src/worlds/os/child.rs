@@ -99,7 +99,7 @@ fn reap(mut child: process::Child) {
     let name = child.id();
     let reaper = thread::Builder::new().name("torsade-reaper".to_owned());
     if let Err(error) = reaper.spawn(move || child.wait()) {
-        log::warn!("nobody waits for the child process {name}, which stays as a zombie once it has ended: {error}");
+        log::warn!("cannot wait for the child process {name}, which stays a zombie once it has ended: {error}");
     }
 }
 

@@ -182,7 +182,7 @@ impl OsUdp {
                 Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{group} is not a multicast address")))
             }
             _ => {
-                let text = format!("{group} is a group of the other IP version than this socket's: bind it to 0.0.0.0 or [::]");
+                let text = format!("{group} is a group of the other IP version: bind the socket to 0.0.0.0 or [::]");
                 Err(io::Error::new(io::ErrorKind::InvalidInput, text))
             }
         }

@@ -85,7 +85,7 @@ impl DescriptorStream {
 impl Drop for DescriptorStream {
     fn drop(&mut self) {
         if let Err(error) = self.shutdown_write() {
-            log::debug!("the end of standard output cannot be told: {error}");
+            log::debug!("the end of standard output could not be sent: {error}");
         }
         // The poll forgets it by itself only if nothing else holds the same pipe or terminal open.
         if let Some(input) = self.input.as_ref().filter(|_| !self.registry.is_forked()) {

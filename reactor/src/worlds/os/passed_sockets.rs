@@ -78,7 +78,7 @@ fn take_from(passed: &mut [Passed], socket: &PassedSocket, domain: Option<Socket
     let count = passed.len();
     let Some(Passed { state, .. }) = find(passed, socket) else {
         let text = format!(
-            "there is none ({count} were passed): start this program by systemd, by systemd-socket-activate, or with \
+            "there is none ({count} were passed): start this program with systemd, with systemd-socket-activate, or with \
              LISTEN_FDS and LISTEN_PID set"
         );
         return Err(io::Error::new(ErrorKind::NotFound, text));
@@ -88,7 +88,7 @@ fn take_from(passed: &mut [Passed], socket: &PassedSocket, domain: Option<Socket
             Ok(()) => return descriptor.try_into(),
             Err(error) => (error, State::Waiting(descriptor)),
         },
-        State::Taken => (io::Error::new(ErrorKind::AlreadyExists, "it was taken before: name each once"), State::Taken),
+        State::Taken => (io::Error::new(ErrorKind::AlreadyExists, "it was already taken: name each once"), State::Taken),
         State::Wrong(descriptor) => {
             let text = "LISTEN_FDS says so, but it is closed, or was opened by this program itself";
             (io::Error::new(ErrorKind::InvalidInput, text), State::Wrong(descriptor))
@@ -114,7 +114,7 @@ fn find<'a>(passed: &'a mut [Passed], socket: &PassedSocket) -> Option<&'a mut P
 fn check(descriptor: &OwnedFd, domain: Option<SocketDomain>) -> io::Result<()> {
     let is = listening_domain(descriptor)?;
     match domain {
-        Some(said) if said != is => Err(io::Error::new(ErrorKind::InvalidInput, format!("its domain is {is}, and not {said}"))),
+        Some(said) if said != is => Err(io::Error::new(ErrorKind::InvalidInput, format!("its domain is {is}, not {said}"))),
         _ => Ok(()),
     }
 }

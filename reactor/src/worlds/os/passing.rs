@@ -44,7 +44,7 @@ impl Passing {
     pub(super) fn queue(&self, descriptor: Descriptor) -> io::Result<()> {
         let mut unsent = self.unsent.borrow_mut();
         if unsent.len() == MOST {
-            let text = format!("{MOST} descriptors wait for bytes to go with: write something");
+            let text = format!("{MOST} descriptors already wait for bytes to be sent: write something");
             return Err(io::Error::new(ErrorKind::QuotaExceeded, text));
         }
         unsent.push(descriptor);
@@ -109,7 +109,7 @@ impl Passing {
         if limit > 0 {
             self.receive(&mut control, limit, cut_off)?;
         } else if cut_off && !self.told.replace(true) {
-            log::warn!("a peer passes descriptors, and they are closed: nobody has called set_descriptor_limit");
+            log::warn!("a peer passes descriptors, which are closed: call set_descriptor_limit to accept them");
         }
         Ok(message.bytes)
     }
@@ -143,7 +143,7 @@ impl Drop for Passing {
     fn drop(&mut self) {
         let unsent = self.unsent.get_mut().len();
         if unsent > 0 {
-            log::warn!("{unsent} descriptors were not sent, for no bytes were written that they could go with");
+            log::warn!("{unsent} descriptors were not sent: no bytes were written that could carry them");
         }
     }
 }

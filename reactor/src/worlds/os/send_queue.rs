@@ -92,7 +92,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
         if queue_of(&server).is_none() {
-            eprintln!("skipped: netlink tells nothing of sockets here");
+            eprintln!("skipped: netlink reports no sockets here");
             return;
         }
         server.set_nonblocking(true).unwrap();

@@ -102,7 +102,7 @@ impl Lock {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => {
                     return Err(in_use(format_args!(
-                        "another program has locked {}; end that, or choose another path",
+                        "another program has locked {}; stop it, or choose another path",
                         path.display()
                     )));
                 }
@@ -114,7 +114,7 @@ impl Lock {
                 return Ok(Self { path, _file: file, process: std::process::id() });
             }
         }
-        Err(in_use(format_args!("others take and leave {} all the time", path.display())))
+        Err(in_use(format_args!("other programs keep locking and unlocking {}", path.display())))
     }
 }
 
@@ -131,11 +131,11 @@ fn remove_stale(socket: &Socket, path: &Path, address: &SockAddr) -> io::Result<
     probe.set_nonblocking(true)?;
     match probe.connect(address) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            log::info!("removing the socket file {}, whose program has ended without doing so", path.display());
+            log::info!("removing the socket file {}, which its program left behind", path.display());
             fs::remove_file(path)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        _ => Err(in_use(format_args!("another program listens there, without a lock; end that, or choose another path"))),
+        _ => Err(in_use(format_args!("another program listens there, without a lock; stop it, or choose another path"))),
     }
 }
 
@@ -146,7 +146,7 @@ fn in_use(text: fmt::Arguments<'_>) -> io::Error {
 /// Explains an error of bind(2).
 fn explain_bind(error: io::Error) -> io::Error {
     let remedy = match error.kind() {
-        ErrorKind::AddrInUse => "there is a file already: remove it if no program listens there, or listen with a lock",
+        ErrorKind::AddrInUse => "a file is already there: remove it if no program listens there, or listen with a lock",
         ErrorKind::NotFound => "the directory does not exist",
         ErrorKind::PermissionDenied => "its directory may not be written to",
         _ => return error,
@@ -160,6 +160,6 @@ fn identity(file: &fs::Metadata) -> (u64, u64) {
 
 fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
-        log::warn!("{} is left behind: {error}", path.display());
+        log::warn!("{} was left behind: {error}", path.display());
     }
 }

@@ -91,7 +91,7 @@ impl Claim {
         // A process forked from one with such a connection may have its own.
         if CLAIMED.swap(process, Ordering::Relaxed) == process {
             let text =
-                "this program has a connection of its standard input and output already: use that, or wait until it is lost";
+                "this program already has a connection over its standard input and output: use that, or wait until it is lost";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
         Ok(Self)

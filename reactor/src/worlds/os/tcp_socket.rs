@@ -86,7 +86,7 @@ fn set_user_timeout(socket: &Socket, timeout: std::time::Duration) -> io::Result
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn set_user_timeout(_: &Socket, _: std::time::Duration) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no time after which unacknowledged bytes are given up"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no timeout for unacknowledged bytes"))
 }
 
 #[cfg(unix)]
@@ -96,5 +96,5 @@ fn set_traffic_class(socket: &Socket, class: u8) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn set_traffic_class(_: &Socket, _: u8) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "on this system the traffic class of IPv6 cannot be set"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "the traffic class of IPv6 cannot be set on this system"))
 }

@@ -135,7 +135,7 @@ impl UnixSocket for UnixStream {
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn peer_credentials(&self) -> io::Result<PeerCredentials> {
-        Err(io::Error::new(ErrorKind::Unsupported, "only on Linux the peer's credentials can be asked for"))
+        Err(io::Error::new(ErrorKind::Unsupported, "the peer's credentials are available only on Linux"))
     }
 
     fn send_descriptor(&self, descriptor: Descriptor) -> io::Result<()> {
@@ -157,11 +157,11 @@ impl UnixSocket for UnixStream {
 
 /// Takes over a connected TCP or UNIX socket, and returns it with its peer.
 pub(super) fn adopt_stream(socket: Descriptor, registry: &Rc<Registry>) -> io::Result<(Box<dyn Stream>, Address)> {
-    let wrong = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("not a connected socket of streams: {what}"));
+    let wrong = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("not a connected stream socket: {what}"));
     let asked = SockRef::from(&socket);
     match asked.r#type() {
         Ok(Type::STREAM) => {}
-        Ok(_) => return Err(wrong("it is one of datagrams")),
+        Ok(_) => return Err(wrong("it is a datagram socket")),
         Err(_) => return Err(wrong("it is something else")),
     }
     let peer = asked.peer_addr().map_err(|error| wrong(&error.to_string()))?;
@@ -172,7 +172,7 @@ pub(super) fn adopt_stream(socket: Descriptor, registry: &Rc<Registry>) -> io::R
         return Ok((Box::new(OsStream::new(socket, Rc::clone(registry))), address.into()));
     }
     if !peer.is_unix() {
-        return Err(wrong("it is neither of TCP nor of UNIX"));
+        return Err(wrong("it is neither a TCP nor a UNIX socket"));
     }
     let socket = mio::net::UnixStream::from_std(socket.into());
     let peer = Address::from(&socket.peer_addr()?);
@@ -229,7 +229,7 @@ impl ListeningSocket for ListeningUnix {
 /// Explains an error of connect(2).
 pub(super) fn explain_connect(error: io::Error) -> io::Error {
     let remedy = match error.kind() {
-        ErrorKind::NotFound => "start its server, or look where that listens",
+        ErrorKind::NotFound => "start its server, or check where it listens",
         ErrorKind::PermissionDenied => "the mode of the file, or of a directory on the way, forbids it",
         _ => return error,
     };

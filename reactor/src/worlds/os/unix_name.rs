@@ -25,7 +25,7 @@ pub(super) fn to_system(name: &UnixName) -> io::Result<SockAddr> {
         }
     }
     if bytes.len() > LONGEST {
-        let text = format!("the name has {} bytes, and {LONGEST} are the most: choose a shorter one", bytes.len());
+        let text = format!("the name has {} bytes, but at most {LONGEST} are allowed: choose a shorter one", bytes.len());
         return Err(io::Error::new(ErrorKind::InvalidInput, text));
     }
     if bytes.is_empty() {

@@ -74,7 +74,7 @@ impl Clock {
                 return;
             }
         }
-        log::warn!("after {TURNS} turns there is still something to be done at once: a call that always makes another?");
+        log::warn!("after {TURNS} turns there is still something due: does a call always schedule another?");
     }
 
     /// Advances by each of `steps`, in order.

@@ -132,7 +132,7 @@ impl Network {
             }
             Address::Unnamed => Address::Unnamed,
             Address::Tcp(_) => {
-                let text = format!("there are no datagrams to {address}: it is an address of TCP");
+                let text = format!("datagrams cannot be sent to {address}: it is a TCP address");
                 return Err(io::Error::new(ErrorKind::Unsupported, text));
             }
         };

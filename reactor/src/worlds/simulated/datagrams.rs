@@ -85,7 +85,7 @@ impl UdpOptions for SimulatedDatagrams {
     fn join_group(&self, group: IpAddr, _interface: MulticastInterface) -> io::Result<()> {
         let of_this_kind = self.local_address()?.ip().is_some_and(|own| own.is_ipv6() == group.is_ipv6());
         if !group.is_multicast() || !of_this_kind {
-            return Err(io::Error::new(ErrorKind::InvalidInput, format!("{group} is no group that this socket can join")));
+            return Err(io::Error::new(ErrorKind::InvalidInput, format!("{group} is not a group that this socket can join")));
         }
         let joined = self.with_options(|options| options.groups.insert(group))?;
         if joined { Ok(()) } else { Err(ErrorKind::AddrInUse.into()) }

@@ -48,14 +48,14 @@ pub enum SimulationError {
 impl fmt::Display for SimulationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Idle { report } => write!(f, "the condition is not met and nothing more will happen {report}"),
+            Self::Idle { report } => write!(f, "the condition was not met and nothing more will happen {report}"),
             Self::Nested => {
                 f.write_str("the simulation is already running: return from the callback instead of running it again")
             }
             Self::Spinning { turns, report } => {
-                write!(f, "{turns} turns at one moment: a callback asks for the next at once {report}")
+                write!(f, "{turns} turns at the same instant: a callback keeps asking for another {report}")
             }
-            Self::TimeLimit { limit, report } => write!(f, "the condition is not met within {limit:?} {report}"),
+            Self::TimeLimit { limit, report } => write!(f, "the condition was not met within {limit:?} {report}"),
             Self::Turn { host, problem } => write!(f, "the reactor of {host} could not turn: {problem}"),
             Self::TurnLimit { turns, report } => write!(f, "still going on after {turns} turns {report}"),
         }

@@ -69,7 +69,7 @@ impl Host {
     pub fn add_address(&self, ip: &str) {
         let address = parse_other(ip);
         let known = self.world.network.borrow().find_host(address);
-        assert!(known.is_none(), "{ip} is an address of a host already");
+        assert!(known.is_none(), "{ip} already belongs to a host");
         self.world.network.borrow_mut().add_address(self.place, address);
     }
 

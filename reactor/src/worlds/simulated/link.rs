@@ -110,11 +110,11 @@ impl Link {
             let _ignored = write!(text, "\n    {trouble}");
         };
         if self.fate == Fate::Hanging && self.client.stage == Stage::Connecting {
-            say(format_args!("nobody answers its connect: the fault `connect_hangs`"));
+            say(format_args!("its connect is not answered: the fault `connect_hangs`"));
         }
         for (end, peer) in [(&self.client, &self.server), (&self.server, &self.client)] {
             if end.until_stuck == Some(0) {
-                say(format_args!("{} takes no more bytes of {}: the fault `stuck`", peer.local, end.local));
+                say(format_args!("{} takes no more bytes from {}: the fault `stuck`", peer.local, end.local));
             }
             if let Some(since) = end.stalled_since {
                 let held = now.saturating_sub(since);

@@ -52,13 +52,13 @@ impl Network {
         let address = Address::Unix(name.clone());
         let in_use = |text: &str| Err(io::Error::new(ErrorKind::AddrInUse, text));
         if self.find_listener(host, &address).is_some() || self.find_named(host, name).is_some() {
-            return in_use("another program listens there; end that, or choose another path");
+            return in_use("another program listens there; stop it, or choose another path");
         }
         if let UnixName::Path(path) = name
             && !self.socket_files.insert((self.machine(host), path.clone()))
             && !options.lock
         {
-            return in_use("there is a file already: remove it if no program listens there, or listen with a lock");
+            return in_use("a file is already there: remove it if no program listens there, or listen with a lock");
         }
         Ok(address)
     }

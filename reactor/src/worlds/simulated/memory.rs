@@ -165,9 +165,9 @@ impl fmt::Display for MemoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NobodyConnects(address) => {
-                write!(f, "no attempt to connect to {address} is waiting: one begins in the turn after `connect_tcp`")
+                write!(f, "no connection attempt to {address} is pending: an attempt starts in the turn after `connect_tcp`")
             }
-            Self::NobodyListens(address) => write!(f, "nobody listens on {address}: `listened` has the addresses"),
+            Self::NobodyListens(address) => write!(f, "nothing listens on {address}: `listened` has the addresses"),
         }
     }
 }

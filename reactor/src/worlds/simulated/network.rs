@@ -410,7 +410,8 @@ impl Network {
             // Writing to a String cannot fail.
             let _ignored = write!(
                 text,
-                "\n  connection {} from {} to {} ({:?}, {:?}): {unsent} bytes unsent, {unread} unread, {flying} segments on the way",
+                "\n  connection {} from {} to {} ({:?}, {:?}): {unsent} bytes unsent, {unread} unread, {flying} segments in \
+                 flight",
                 id.0, client.local, server.local, client.stage, server.stage
             );
             link.describe_troubles(now, text);
@@ -420,7 +421,7 @@ impl Network {
             let _ignored = write!(text, "\n  {} is off", host.ip);
         }
         for (a, b) in &self.parted {
-            let _ignored = write!(text, "\n  {} and {} are parted", self.places[*a].ip, self.places[*b].ip);
+            let _ignored = write!(text, "\n  {} and {} are partitioned", self.places[*a].ip, self.places[*b].ip);
         }
     }
 }

@@ -25,7 +25,10 @@ pub(super) struct Passing {
 impl Passing {
     pub(super) fn queue(&mut self, descriptor: Descriptor) -> io::Result<()> {
         if self.unsent.len() == MOST {
-            return Err(io::Error::new(ErrorKind::QuotaExceeded, format!("{MOST} descriptors wait for bytes to go with")));
+            return Err(io::Error::new(
+                ErrorKind::QuotaExceeded,
+                format!("{MOST} descriptors already wait for bytes to be sent"),
+            ));
         }
         self.unsent.push(descriptor);
         Ok(())

@@ -27,7 +27,7 @@ impl World {
             matches!(descriptor, Null | PipeFromChild | PipeToChild | SameAs(_))
         };
         if command.is_on_terminal() || !command.descriptors.values().all(pipes_only) {
-            return Err(io::Error::new(ErrorKind::Unsupported, "the descriptors of a simulated process are pipes or nothing"));
+            return Err(io::Error::new(ErrorKind::Unsupported, "a simulated process can only have pipes or null as descriptors"));
         }
         let place = self.network.borrow_mut().add_process(parent);
         let (mut streams, mut descriptors) = (Vec::<(u32, Box<dyn Stream>)>::new(), BTreeMap::new());
@@ -114,7 +114,7 @@ impl StandardStreams {
             (Some(input), Some(output)) => Ok(Self { input, output: RefCell::new(Some(output)), ended: Cell::new(false) }),
             _ => Err(io::Error::new(
                 ErrorKind::NotFound,
-                "this simulated program has no standard input and output left; a host's gets them by Host::console",
+                "this simulated program has no standard input and output left; a host's program gets them from Host::console",
             )),
         }
     }

@@ -87,7 +87,7 @@ impl<E: fmt::Display> Outcome for Result<(), E> {
 fn chosen(seeds: Range<u64>, variable: impl Fn(&str) -> Option<String>) -> Range<u64> {
     let number = |name| {
         let text = variable(name)?;
-        let Ok(number) = text.parse::<u64>() else { panic!("{name}={text} is no number") };
+        let Ok(number) = text.parse::<u64>() else { panic!("{name}={text} is not a number") };
         Some(number)
     };
     match (number("TORSADE_SEED"), number("TORSADE_SEEDS")) {

@@ -52,9 +52,9 @@ impl fmt::Display for NegotiationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sec-WebSocket-Extensions: ")?;
         match self {
-            Self::Ignored { parameter } => write!(f, "the server takes the offer without {parameter}"),
-            Self::Repeated { name } => write!(f, "{name:?} comes twice"),
-            Self::Syntax => f.write_str("it is no list of extensions"),
+            Self::Ignored { parameter } => write!(f, "the server accepts the offer without {parameter}"),
+            Self::Repeated { name } => write!(f, "{name:?} appears twice"),
+            Self::Syntax => f.write_str("it is not a list of extensions"),
             Self::Unknown { parameter } => write!(f, "{NAME} has no parameter {parameter:?}"),
             Self::Value { parameter, value: None } => write!(f, "{parameter} has no value"),
             Self::Value { parameter, value: Some(value) } => write!(f, "{parameter} cannot be {value:?} here"),

@@ -23,7 +23,7 @@ fn encoded(options: impl Into<Compression>, pieces: &[impl AsRef<[u8]>]) -> Vec<
     wire
 }
 
-/// Reads a body that comes in pieces, with so much room at a time; includes the output before an error.
+/// Reads a body that arrives in pieces, with so much room at a time; includes the output before an error.
 fn decoded(mut decoder: ContentDecoder, wire: &[u8], piece: usize, room: usize) -> (Vec<u8>, Option<DecompressErrorKind>) {
     let mut all = Vec::new();
     for mut piece in wire.chunks(piece) {

@@ -76,7 +76,7 @@ impl<'a> EndpointArguments<'a> {
         let text = part.text();
         let all: Vec<_> = names.all().collect();
         let meant = nearest(&text, all.iter().copied()).map_or_else(String::new, |name| format!("did you mean {name}? "));
-        let known = if all.is_empty() { "nothing is written behind it".to_owned() } else { format!("it has {}", all.join(", ")) };
+        let known = if all.is_empty() { "nothing is written after it".to_owned() } else { format!("it has {}", all.join(", ")) };
         let remedy = format!("{meant}{known}, as in {}{hint}", self.form);
         EndpointError::new(self.whole, part.at, EndpointProblem::Superfluous { part: text }, remedy)
     }

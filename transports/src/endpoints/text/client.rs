@@ -94,7 +94,7 @@ fn tls(arguments: &EndpointArguments<'_>) -> Result<ClientEndpoint, EndpointErro
         Some(part) => {
             let alone = ["host", "port", "certificate", "privateKey", "trustRoots", "endpoint"];
             if let Some(name) = arguments.names().find(|name| !alone.contains(name)) {
-                return Err(arguments.refuse(name, "write it within the endpoint, behind a quoted colon"));
+                return Err(arguments.refuse(name, "write it within the endpoint, after a quoted colon"));
             }
             let inner = parse::<ClientEndpoint>(&part.text())
                 .map_err(|error| error.within(arguments.whole(), |position| part.position_of(position)))?;
@@ -115,7 +115,7 @@ fn files(
 ) -> Result<ClientTlsFiles, EndpointError> {
     if arguments.part(key).is_some() && arguments.part(certificate).is_none() {
         return Err(
-            arguments.refuse(key, &format!("write the certificate that it is of as well, {certificate}=FILE, or leave it out"))
+            arguments.refuse(key, &format!("also write the certificate that it belongs to, {certificate}=FILE, or leave it out"))
         );
     }
     Ok(ClientTlsFiles {

@@ -129,11 +129,11 @@ pub enum EndpointPrefixError {
 impl fmt::Display for EndpointPrefixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken { prefix } => write!(f, "there are endpoints of the type {prefix:?} already: use another name"),
+            Self::Taken { prefix } => write!(f, "the endpoint type {prefix:?} already exists: use another name"),
             Self::Unwritable { prefix } => {
                 write!(
                     f,
-                    "no type of endpoint can be named {prefix:?}: a name is not empty and has no colon, equals sign or backslash"
+                    "an endpoint type cannot be named {prefix:?}: a name is not empty and has no colon, equals sign or backslash"
                 )
             }
         }

@@ -40,7 +40,7 @@ fn serialize<E: TextEndpoint + Display, S: Serializer>(endpoint: &E, serializer:
     let text = endpoint.to_string();
     if parse::<E>(&text).is_err() {
         return Err(ser::Error::custom(format_args!(
-            "{text} cannot be written for another program: a part of it is only in this one"
+            "{text} cannot be written for another program: part of it exists only in this one"
         )));
     }
     serializer.serialize_str(&text)

@@ -128,9 +128,9 @@ fn ssl(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, EndpointErro
     let mut endpoint = tcp(arguments, Ipv4Addr::UNSPECIFIED)?;
     // The methods that negotiate the newest version that both sides support.
     let negotiates = |text: &str| matches!(text, "SSLv23_METHOD" | "TLS_METHOD" | "TLS_SERVER_METHOD").then_some(());
-    arguments.parse_with("sslmethod", "leave it out: TLS 1.2 and 1.3 are spoken, whichever the client knows", negotiates)?;
+    arguments.parse_with("sslmethod", "leave it out: TLS 1.2 and 1.3 are both accepted", negotiates)?;
     if arguments.part("dhParameters").is_some() {
-        let remedy = "leave it out: past sessions stay secret by elliptic curves, which need no file (ECDHE)";
+        let remedy = "leave it out: elliptic curves (ECDHE), which need no file, keep past sessions secret";
         return Err(arguments.refuse("dhParameters", remedy));
     }
     endpoint.tls_files = Some(ServerTlsFiles {
@@ -160,7 +160,7 @@ fn systemd(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, Endpoint
 }
 
 fn descriptor(arguments: &EndpointArguments<'_>) -> Result<ServerEndpoint, EndpointError> {
-    let number = arguments.parse("number", "write the number of a descriptor that listens; the first that is passed has 3")?;
+    let number = arguments.parse("number", "write the number of a descriptor that listens; the first that is passed is 3")?;
     let number = number.ok_or_else(|| arguments.missing("number"))?;
     Ok(ServerEndpoint::passed(PassedSocket::Descriptor(number), domain(arguments)?))
 }

@@ -199,10 +199,10 @@ fn a_prefix_is_added_once_for_each_side() {
     super::registry::register_endpoint_parser("local", &["path"], unix).unwrap();
     super::registry::register_endpoint_parser("local", &["path"], unix_client).unwrap();
     for (prefix, said) in [
-        ("LOCAL", "there are endpoints of the type \"LOCAL\" already: use another name"),
-        ("Tcp", "there are endpoints of the type \"Tcp\" already: use another name"),
-        ("", "no type of endpoint can be named \"\": a name is not empty and has no colon, equals sign or backslash"),
-        ("a:b", "no type of endpoint can be named \"a:b\": a name is not empty and has no colon, equals sign or backslash"),
+        ("LOCAL", "the endpoint type \"LOCAL\" already exists: use another name"),
+        ("Tcp", "the endpoint type \"Tcp\" already exists: use another name"),
+        ("", "an endpoint type cannot be named \"\": a name is not empty and has no colon, equals sign or backslash"),
+        ("a:b", "an endpoint type cannot be named \"a:b\": a name is not empty and has no colon, equals sign or backslash"),
     ] {
         assert_eq!(super::registry::register_endpoint_parser(prefix, &[], unix).unwrap_err().to_string(), said);
     }
