@@ -178,7 +178,7 @@ fn a_client_service_connects_again_and_stops_with_nothing_left() {
     let run = async move {
         client.start_service(&own)?;
         let first = client.when_connected(None).await?;
-        assert_eq!(client.when_connected(None).await?.id(), first.id(), "it is connected already");
+        assert_eq!(client.when_connected(None).await?.id(), first.id(), "it is already connected");
         while connections.borrow().is_empty() {
             own.sleep(Duration::from_millis(1)).await?;
         }
@@ -195,7 +195,7 @@ fn a_client_service_connects_again_and_stops_with_nothing_left() {
         Ok(())
     };
     support::run_until(&reactor, run).expect("it works");
-    assert_eq!(*waits.borrow(), [0], "a good connection was lost, and nothing failed");
+    assert_eq!(*waits.borrow(), [0], "a good connection was lost although nothing failed");
     reactor.assert_clean();
 }
 
@@ -522,7 +522,7 @@ fn a_service_that_connects_once_does_not_connect_again_and_its_stop_closes_the_c
     let transport = told.take().expect("it is connected").unwrap();
     transport.abort_connection();
     simulation.run_for(Duration::from_secs(3600)).unwrap();
-    assert!(!client.when_connected(None).is_called(), "what is lost is not made again");
+    assert!(!client.when_connected(None).is_called(), "a lost connection is not made again");
     simulation.host("10.0.0.2").assert_clean();
 }
 
@@ -554,8 +554,8 @@ fn a_service_finds_others_by_their_names_and_knows_its_parent() {
     tree.add_service(Noting::new("b", &log)).unwrap();
     let found = tree.get_service_named::<MultiService>("inner").expect("it was added");
     assert_eq!(found.get_service_named::<Noting>("a").expect("it was added").name, "a");
-    assert!(tree.get_service_named::<Noting>("inner").is_none(), "it is of another type");
-    assert!(tree.get_service_named::<Noting>("a").is_none(), "it is of another service");
+    assert!(tree.get_service_named::<Noting>("inner").is_none(), "it has another type");
+    assert!(tree.get_service_named::<Noting>("a").is_none(), "it belongs to another service");
     let error = tree.add_service_named("inner", MultiService::new()).expect_err("the name is taken");
     assert!(error.to_string().contains("\"inner\""), "{error}");
     assert_eq!(tree.len(), 2);

@@ -72,7 +72,7 @@ impl Server {
                     Ok(0) => panic!("the server closed after {got} bytes"),
                     Ok(count) => got += count,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        assert!(begun.elapsed() < support::LIMIT, "{got} bytes came, then none");
+                        assert!(begun.elapsed() < support::LIMIT, "{got} bytes arrived, then none");
                         // At most that: the kernel may be a little late with what the server has already sent.
                         self.reactor.iterate(Some(Duration::from_millis(1))).unwrap();
                     }
@@ -269,7 +269,7 @@ fn a_compressed_line_allocates_nothing() {
 fn a_timer_that_is_put_off_allocates_nothing() {
     let clock = Clock::new();
     let calls: Vec<DelayedCall> =
-        (0..100).map(|_| clock.call_later(Duration::from_secs(10), || panic!("it is put off"))).collect();
+        (0..100).map(|_| clock.call_later(Duration::from_secs(10), || panic!("it is postponed"))).collect();
     let round = || {
         calls.iter().for_each(|call| call.reset(Duration::from_secs(10)).unwrap());
         clock.advance(Duration::from_secs(3));

@@ -37,7 +37,7 @@ fn serve<F: Factory + 'static>(factory: F) {
 /// Makes this many requests, each after the answer to the one before, ends its stream, and waits for the server's end.
 fn talk(address: SocketAddr, requests: usize, request: &[u8], answer: &[u8]) {
     let mut peer = TcpStream::connect(address).expect("it listens");
-    peer.set_read_timeout(Some(support::LIMIT)).expect("it is longer than none");
+    peer.set_read_timeout(Some(support::LIMIT)).expect("it is longer than zero");
     let mut got = vec![0; answer.len()];
     for _ in 0..requests {
         peer.write_all(request).expect("it reads");

@@ -228,7 +228,7 @@ fn torture(seed: u64, pairs: usize, wire: Wire) {
         silent += usize::from(received.is_empty());
     }
     println!("seed {seed}: {silent} of {} ends received nothing", 2 * pairs);
-    assert!(silent < 2 * pairs, "nobody received anything: the test shows nothing");
+    assert!(silent < 2 * pairs, "nobody received anything: the test proves nothing");
     drop(std::mem::take(&mut servers));
     assert_eq!(reactor.source_count(), 0);
 }

@@ -42,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
     let there = server.listen_udp_with("10.0.0.1:7", options, Listener(heard.clone())).expect("a free port");
     let client = simulation.host("10.0.0.2").listen_udp("10.0.0.2:0", Listener(Heard::default())).expect("a free port");
     sent.iter().for_each(|data| client.write_to(data, &there.host()));
-    simulation.run_until_idle().expect("it comes to rest");
+    simulation.run_until_idle().expect("it becomes idle");
 
     let (short, long): (Vec<_>, Vec<_>) = sent.iter().partition(|data| data.len() <= 65_507);
     let wanted: Vec<_> = short.iter().map(|data| (data[..data.len().min(max)].to_vec(), data.len() <= max)).collect();

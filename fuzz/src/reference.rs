@@ -41,7 +41,7 @@ pub fn read(format: Format, wire: &[u8], bound: usize, dictionary: Option<&Dicti
         Format::DeflateRaw => {
             let mut raw = Decompress::new(false);
             if let Some(dictionary) = dictionary {
-                raw.set_dictionary(dictionary.bytes()).expect("at the start it may be set");
+                raw.set_dictionary(dictionary.bytes()).expect("it may be set at the start");
             }
             inflate(raw, wire, bound, None)
         }
@@ -101,7 +101,7 @@ fn read_out(decoder: &mut dyn Read, bound: usize) -> Outcome {
 
 /// Writes a whole stream; in the deflate family with a partial flush after each of these lengths.
 pub fn write(format: Format, level: u32, plain: &[u8], dictionary: Option<&Dictionary>, partial: Option<usize>) -> Vec<u8> {
-    written(format, level, plain, dictionary, partial).expect("memory never fails to be written to")
+    written(format, level, plain, dictionary, partial).expect("writing to memory never fails")
 }
 
 fn written(

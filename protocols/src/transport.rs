@@ -367,7 +367,7 @@ impl Transport {
         // Called inside the task, so that no part of it runs before this returns.
         let spawned = tasks.spawn(self.reactor(), async move { task(transport).await.settle().into_result().await });
         let connection = Rc::clone(&self.0);
-        let told = spawned.into_deferred().add_errback(move |failure| {
+        let reported = spawned.into_deferred().add_errback(move |failure| {
             // It ended with its connection, or with the reactor.
             let ended = match failure.downcast_ref() {
                 Some(DeferredError::Cancelled) => !connection.is_connected(),
@@ -380,7 +380,7 @@ impl Transport {
             let panic = failure.downcast_ref::<Panic>().cloned();
             connection.fail_with(panic.map_or_else(|| Reason::Protocol(failure.into_error()), Reason::Panicked));
         });
-        told.detach();
+        reported.detach();
     }
 }
 

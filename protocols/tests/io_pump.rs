@@ -90,7 +90,7 @@ fn two_that_echo_are_never_quiet_and_say_so() {
     let (server, _) = noted(echo);
     let (mut client, _) = noted(echo);
     client.greeting = b"x";
-    let error = connected_server_and_client(server, client).map(drop).expect_err("they talk for ever");
+    let error = connected_server_and_client(server, client).map(drop).expect_err("they talk forever");
     assert_eq!(error, IoPumpError::NeverQuiet { rounds: 1000 });
     assert!(error.to_string().contains("`pump`"));
 }

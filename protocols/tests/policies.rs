@@ -183,7 +183,7 @@ fn throttling_holds_pull_producers_and_asks_them_again() {
     connection.resume_producer().unwrap();
     assert_eq!(connection.value(), line, "nothing is written while it is held");
     connection.advance(Duration::from_secs(60));
-    assert_eq!(connection.value(), line.repeat(2), "what was asked for meanwhile comes afterwards");
+    assert_eq!(connection.value(), line.repeat(2), "what was requested meanwhile follows");
 }
 
 /// Records its calls; a pause fails if the test asks for that.

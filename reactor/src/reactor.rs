@@ -45,16 +45,16 @@ use crate::reactor::source::SourceTable;
 use crate::reactor::system_event::{Phase, SystemEvent, TriggerId, Triggers};
 use crate::reactor::timer_queue::Timers;
 use crate::reactor::turn::InTurn;
-use crate::report::tell_left_out;
+use crate::report::report_left_out;
 use crate::worlds::os::Os;
 
 /// The default time that [`Reactor::stop`] waits for connections to finish writing.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The life of a reactor. It advances from one variant to the next and never goes back, except that a crash, or a poll that
+/// The state of a reactor. It advances from one variant to the next and never goes back, except that a crash, or a poll that
 /// fails, makes it idle again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Life {
+enum RunState {
     Idle,
     Running,
     /// Stopping: the calls before shutdown have until this time.
@@ -78,7 +78,7 @@ struct Core {
     triggers: RefCell<Triggers>,
     /// A `BTreeMap` because there are few entries, looked up in every turn with tasks: comparing is cheaper than hashing.
     locals: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
-    life: Cell<Life>,
+    run_state: Cell<RunState>,
     stop_requested: Cell<bool>,
     /// Whether a second signal has arrived: the stop no longer waits for anything.
     hurried: Cell<bool>,
@@ -150,7 +150,7 @@ impl Reactor {
             look_ups: Rc::default(),
             triggers: RefCell::default(),
             locals: RefCell::default(),
-            life: Cell::new(Life::Idle),
+            run_state: Cell::new(RunState::Idle),
             stop_requested: Cell::new(false),
             hurried: Cell::new(false),
             signals: SignalCalls::default(),
@@ -199,10 +199,10 @@ impl Reactor {
             result = self.iterate(None);
         }
         if result.is_err() {
-            self.0.life.set(Life::Idle);
+            self.0.run_state.set(RunState::Idle);
         }
         self.stop_on_signals(false)?;
-        tell_left_out();
+        report_left_out();
         result
     }
 
@@ -223,9 +223,9 @@ impl Reactor {
     }
 
     pub(crate) fn check_startable(&self) -> Result<(), ReactorError> {
-        match self.0.life.get() {
-            Life::Stopped => Err(ReactorError::NotRestartable),
-            Life::Idle if !self.0.timers.in_turn.get() => Ok(()),
+        match self.0.run_state.get() {
+            RunState::Stopped => Err(ReactorError::NotRestartable),
+            RunState::Idle if !self.0.timers.in_turn.get() => Ok(()),
             _ => Err(ReactorError::AlreadyRunning),
         }
     }
@@ -236,7 +236,7 @@ impl Reactor {
         // As in a turn: triggers are callbacks, in which the reactor can be neither run, iterated nor dismantled.
         self.0.timers.in_turn.set(true);
         self.fire(Phase::Before, SystemEvent::Startup);
-        self.0.life.set(Life::Running);
+        self.0.run_state.set(RunState::Running);
         self.fire(Phase::During, SystemEvent::Startup);
         self.fire(Phase::After, SystemEvent::Startup);
         self.0.timers.in_turn.set(false);
@@ -246,7 +246,7 @@ impl Reactor {
     /// Returns whether the loop is running: from startup to the end of shutdown.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        matches!(self.0.life.get(), Life::Running | Life::Preparing(_) | Life::Finishing(_))
+        matches!(self.0.run_state.get(), RunState::Running | RunState::Preparing(_) | RunState::Finishing(_))
     }
 
     /// Calls `call` as soon as the reactor runs: after startup, or in the next turn if it is already running.
@@ -376,7 +376,7 @@ impl Reactor {
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reactor")
-            .field("life", &self.0.life.get())
+            .field("run_state", &self.0.run_state.get())
             .field("turn", &self.0.turn.get())
             .field("sources", &self.source_count())
             .field("delayed_calls", &self.delayed_calls())

@@ -70,7 +70,7 @@ fn report_drop(what: &str, panic: &Panic) {
 }
 
 /// Prints on standard error how many errors were omitted there, if any were.
-pub(crate) fn tell_left_out() {
+pub(crate) fn report_left_out() {
     let left_out = printed(|printed| printed.take_left_out(Instant::now()));
     if !left_out.is_empty() {
         let counts: Vec<_> = left_out.iter().map(|(kind, count)| format!("{count} more of kind {kind}")).collect();

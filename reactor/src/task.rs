@@ -169,7 +169,7 @@ impl Reactor {
         let (there, reactor) = (Rc::clone(&ended), self.clone());
         let task = self.spawn(future);
         let handle = task.handle();
-        let told = task.into_deferred().add_both(move |result| {
+        let reported = task.into_deferred().add_both(move |result| {
             // Once the reactor has stopped or crashed, an error only means that the task was dropped; a value still counts.
             if reactor.is_running() || result.is_ok() {
                 there.replace(Some(result));
@@ -177,7 +177,7 @@ impl Reactor {
                 reactor.stop().ok();
             }
         });
-        told.detach();
+        reported.detach();
         let run = self.run();
         // After a crash the task would otherwise continue when the reactor is run again, and stop that run.
         handle.cancel();

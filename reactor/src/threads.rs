@@ -93,11 +93,11 @@ impl ReactorHandle {
         }
         let (sender, receiver) = mpsc::sync_channel(1);
         let called = self.call_from_thread(move |reactor| {
-            let told = maybe_deferred(|| call(reactor)).add_both(move |result| {
+            let reported = maybe_deferred(|| call(reactor)).add_both(move |result| {
                 // This fails only if the waiting thread is gone.
                 sender.send(result.map_err(|failure| failure.to_string())).ok();
             });
-            told.detach();
+            reported.detach();
         });
         if called.is_err() {
             return Err(BlockingCallError::ReactorGone);

@@ -106,7 +106,7 @@ fn what_is_not_read_stops_the_peer_and_is_bounded() {
         let mut connection = reactor.connect_async(PORT).await?;
         reactor.sleep(60 * SECOND).await?;
         let transport = connection.transport();
-        assert!(!transport.is_reading(), "it reads although nobody asks for what came");
+        assert!(!transport.is_reading(), "it reads although nothing asks for the input");
         // What has arrived before anything was read.
         let debug = format!("{connection:?}");
         let mut first = vec![0; 200 << 10];

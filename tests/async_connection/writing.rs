@@ -48,7 +48,7 @@ fn one_write_takes_what_the_high_mark_has_room_for_and_the_next_waits_for_the_lo
         assert!(poll_once(connection.write(&[0; 100])).await.is_none());
         let taken = connection.write(&[0; 1 << 20]).await?;
         assert!(reactor.now() >= 3 * SECOND);
-        assert!((4000..=5000).contains(&taken), "{taken}: it went on above the low mark");
+        assert!((4000..=5000).contains(&taken), "{taken}: it continued above the low mark");
         Ok(())
     });
 }

@@ -72,7 +72,7 @@ fn a_target_that_does_not_read_stops_the_client() {
         let mut sent = 0;
         while let Ok(count) = client.write(&[b'x'; 65_536]) {
             sent += count;
-            assert!(sent < 256 << 20, "the forwarder takes whatever comes");
+            assert!(sent < 256 << 20, "the forwarder takes whatever arrives");
         }
         // Everything accepted is delivered once the target reads.
         client.shutdown(Shutdown::Write).unwrap();

@@ -119,7 +119,7 @@ fn shared_bytes_count_as_unsent_for_the_watermarks_the_cap_and_those_who_wait() 
     second.write_shared(&message);
     reactor.advance(Duration::ZERO);
     assert!(peers[1].is_reset(), "above its cap");
-    assert!(first.is_connected(), "which is no matter of others");
+    assert!(first.is_connected(), "which does not concern others");
 }
 
 #[test]

@@ -89,10 +89,10 @@ fn a_server_with_an_idle_timeout_ends_every_peer_that_gives_nothing() {
     let welcome = watch(&simulation, Conduct { again: Some((600 * SECOND, "a line\r\n")), ..Conduct::says(PLAIN, "") });
     simulation.run_for(3600 * SECOND).unwrap();
     for ((name, _, seconds), lost) in conducts.iter().zip(lost) {
-        let lost = lost.get().unwrap_or_else(|| panic!("who {name} is still there")).as_secs_f64();
-        assert!((seconds * 0.98..=seconds + 1.0).contains(&lost), "who {name} was lost after {lost} s");
+        let lost = lost.get().unwrap_or_else(|| panic!("one who {name} is still there")).as_secs_f64();
+        assert!((seconds * 0.98..=seconds + 1.0).contains(&lost), "one who {name} was lost after {lost} s");
     }
-    assert_eq!((welcome.get(), server.backend().open_streams()), (None, 1), "who says something now and then stays");
+    assert_eq!((welcome.get(), server.backend().open_streams()), (None, 1), "whoever says something now and then stays");
 }
 
 fn watch(simulation: &Simulation, conduct: Conduct) -> Rc<Cell<Option<Duration>>> {

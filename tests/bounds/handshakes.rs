@@ -84,9 +84,9 @@ fn a_thousand_unfinished_handshakes_hold_up_the_next_client_for_three_seconds_an
     simulation.run_for(SECOND).unwrap();
     let client = honest(&simulation);
     simulation.run_for(SECOND).unwrap();
-    assert_eq!((client.received.get(), reasons.borrow().len()), (0, 0), "all are young, and keep their places");
+    assert_eq!((client.received.get(), reasons.borrow().len()), (0, 0), "all are recent, and keep their places");
     simulation.run_for(2 * SECOND).unwrap();
-    assert_eq!((client.received.get(), reasons.borrow().len()), (5, 1), "the oldest has given its place");
+    assert_eq!((client.received.get(), reasons.borrow().len()), (5, 1), "the oldest gave up its place");
     simulation.run_for(30 * SECOND).unwrap();
     assert!(silent.iter().all(|peer| peer.lost.get()) && !client.lost.get(), "all the others at their deadline");
     assert!(reasons.borrow().len() == 1000 && all_took_too_long(&reasons.borrow()));

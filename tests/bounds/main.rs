@@ -99,7 +99,7 @@ fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_
     assert_eq!((served(&peers), server.backend().open_streams()), (40, 45));
     outgoing.iter().for_each(|peer| lose(peer));
     simulation.run_for(SECOND).unwrap();
-    assert_eq!((served(&peers), server.backend().open_streams()), (42, 42), "all who waited");
+    assert_eq!((served(&peers), server.backend().open_streams()), (42, 42), "everyone who waited");
     assert_eq!(warnings_with("accepts no more"), 1, "{:?}", warnings());
 }
 
@@ -118,7 +118,7 @@ fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_
     assert_eq!((other.received.get(), warnings().len()), (0, 1), "both ports wait, and one line tells it");
     first.iter().filter(|peer| peer.received.get() > 0).for_each(|peer| lose(peer));
     simulation.run_for(SECOND).unwrap();
-    assert_eq!((served(&first), other.received.get()), (5, 5), "all who waited");
+    assert_eq!((served(&first), other.received.get()), (5, 5), "everyone who waited");
     let again = peers(&simulation, 20);
     simulation.run_for(SECOND).unwrap();
     assert_eq!((served(&again), warnings().len()), (14, 1));
@@ -179,10 +179,10 @@ fn sockets_that_wait_for_peers_to_end_give_their_places_to_new_connections() {
     assert_eq!((served(&first), server.backend().open_streams()), (10, 10), "over, and their sockets wait");
     let next: Vec<_> = (10..13).map(stays).collect();
     simulation.run_for(SECOND / 4).unwrap();
-    assert_eq!(served(&next), 0, "whoever is about to end has a second for it");
+    assert_eq!(served(&next), 0, "whatever is about to end has a second to do so");
     simulation.run_for(SECOND).unwrap();
     assert_eq!(served(&next), 3);
-    assert!((9..=10).contains(&server.backend().open_streams()), "no more than one gave its place for nobody");
+    assert!((9..=10).contains(&server.backend().open_streams()), "at most one gave up its place for nothing");
 }
 
 #[test]

@@ -384,7 +384,7 @@ fn connect_in_a_hook_connects_anew_with_the_same_factory() {
                 } else {
                     connector.connect()?
                 }
-                assert!(left == 0 || connector.connect().is_err(), "it is connecting already");
+                assert!(left == 0 || connector.connect().is_err(), "it is already connecting");
             }
             Ok(())
         });

@@ -289,7 +289,7 @@ fn an_address_may_have_a_deadline_of_its_own() {
     reactor.pump([Duration::ZERO, DELAY, second - DELAY]);
     assert_eq!(reactor.backend().open_streams(), 1, "the first is given up");
     reactor.advance(DELAY);
-    let Some(Told::Failed(ConnectError::EveryAddress(failures))) = told.take().pop() else { panic!("both are given up") };
+    let Some(Told::Failed(ConnectError::EveryAddress(failures))) = told.take().pop() else { panic!("both are abandoned") };
     assert!(failures.iter().all(|(_, error)| error.kind() == ErrorKind::TimedOut), "{failures:?}");
     assert_eq!(failures.len(), 2);
     assert_eq!((reactor.source_count(), reactor.backend().open_streams()), (0, 0));

@@ -198,7 +198,7 @@ fn peers_of_a_forwarder_that_come_and_go_leave_no_look_up_behind() {
         peers.connect_tcp("10.0.0.1:80", move |_peer| Probe::new(&Events::default(), leave)).unwrap();
         simulation.run_for(Duration::from_millis(50)).unwrap();
     }
-    assert_eq!(made.get(), 2_000, "each began an attempt");
+    assert_eq!(made.get(), 2_000, "each started an attempt");
     assert_eq!(host.leftovers().jobs, 0, "nobody waits for any of them");
     assert_eq!(host.source_count(), 1, "the port");
 }

@@ -102,7 +102,7 @@ fn a_close_is_told_soon_after_the_peer_has_everything_although_it_keeps_its_side
     world.run_for(29);
     assert_eq!(world.sockets_of_server().len(), 1, "the peer may still say something, which is not to be answered by a reset");
     world.run_for(2);
-    assert!(world.sockets_of_server().is_empty(), "nor is it waited for for ever");
+    assert!(world.sockets_of_server().is_empty(), "nor is it awaited forever");
 }
 
 /// With each arrival the system says that there is room to write, as it does when the peer has acknowledged our end.
@@ -123,7 +123,7 @@ fn a_peer_that_goes_on_sending_does_not_put_off_the_end_of_the_close() {
         }
         false
     });
-    assert!(has_ended, "it was sent to for 10 s, and the protocol was not told");
+    assert!(has_ended, "it was sent to for 10 s, and the protocol was not notified");
     assert!(events.reason().is_clean(), "{:?}", events.reason());
 }
 
@@ -166,7 +166,7 @@ fn a_reader_that_is_slow_and_steady_gets_everything_however_long_it_takes() {
     assert!(client.events.data() == pattern(0, SIZE), "{} bytes", client.events.data().len());
     let ended = world.simulation.now();
     let told = world.until_server_is_told();
-    assert!(told <= ended + Duration::from_millis(250), "the end came at {ended:?}, and was told at {told:?}");
+    assert!(told <= ended + Duration::from_millis(250), "the end came at {ended:?}, but was reported at {told:?}");
     assert!(world.server.reason().is_clean(), "{:?}", world.server.reason());
 }
 

@@ -82,7 +82,7 @@ fn stop_sends_what_is_queued_and_aborts_only_who_does_not_read() {
         assert_eq!(end.is_err(), wire.shows_cuts());
         assert!(wire.compressed || got == noise(300_000), "{} bytes", got.len());
         let stuck = stuck.join().unwrap();
-        assert!(stuck.is_err() || !wire.kind.can(Ability::Reset), "who missed something must see a reset");
+        assert!(stuck.is_err() || !wire.kind.can(Ability::Reset), "whoever missed something must see a reset");
         let reasons = reasons.borrow();
         assert_eq!(reasons.len(), 2);
         assert!(reasons.values().all(|reason| matches!(reason, Reason::ShuttingDown)), "{reasons:?}");

@@ -244,7 +244,7 @@ fn a_closing_connection_delivers_what_it_promised_though_its_decoder_gives_way()
     other.write_all(&bomb).unwrap();
     turn_until(&reactor, || total.get() == 2 * PLAIN);
     assert_eq!(reactor.refused_decompressions(), 1);
-    assert!(!events.lost(), "the peer has not taken what was promised");
+    assert!(!events.lost(), "the peer did not get what was promised");
     let mut got = Vec::new();
     turn_until(&reactor, || {
         received(&mut closing, &mut got);

@@ -69,12 +69,12 @@ fn who_listens_looks_for_nothing_unless_asked_or_compressing() {
     let wire = announced(Format::Deflate, b"", &[b"hello"], true);
     let (plain, _, stats) = deliver(Hand::listening(nothing), &[&wire]);
     assert_eq!(plain, wire);
-    assert_eq!(stats.and_then(|stats| stats.unsought), Some(Format::Deflate), "who asks is told why");
+    assert_eq!(stats.and_then(|stats| stats.unsought), Some(Format::Deflate), "the caller is told why");
     let (plain, _, stats) = deliver(Hand::listening(detect(Detect::AtStart)), &[&wire]);
     assert!(plain == b"hello" && stats.is_some());
     let script = when_made(|transport| Ok(transport.set_compression("gzip")?));
     let (plain, _, _) = deliver(Hand::listening(script), &[&wire]);
-    assert_eq!(plain, b"hello", "who compresses may be answered in kind");
+    assert_eq!(plain, b"hello", "a peer that compresses may be answered in kind");
     let script = when_made(|transport| {
         transport.set_compression("gzip")?;
         transport.set_detection(Detect::Off);
@@ -98,7 +98,7 @@ fn the_pause_that_a_held_byte_meets_when_the_end_tells_is_kept() {
     for _ in 0..10 {
         hand.turn();
     }
-    assert_eq!(hand.events.names(), ["made", "data"], "nothing comes while paused");
+    assert_eq!(hand.events.names(), ["made", "data"], "nothing arrives while paused");
     hand.transport.resume_producing();
     hand.turn_until(Events::lost);
     assert!(hand.events.data() == b"x" && hand.events.reason().is_clean(), "{}", hand.events.reason());

@@ -215,7 +215,7 @@ fn a_damaged_stream_ends_with_what_is_wrong_and_where() {
     hand.send(&wire);
     let events = hand.events.clone();
     let (_, reason) = hand.drain();
-    assert_eq!(events.data(), b"hello", "what came before is delivered");
+    assert_eq!(events.data(), b"hello", "what arrived before is delivered");
     let Reason::Decompress(error) = &reason else { panic!("{reason}") };
     assert_eq!((error.format, &error.kind), (Format::Deflate, &DecompressErrorKind::Checksum));
     assert_eq!((error.input_offset, error.output_offset), (wire.len() as u64, 5));

@@ -87,10 +87,10 @@ impl Hand {
         let record = events.clone();
         let (keep, transport) = slot();
         let mut script = Some(keeping(keep, script));
-        reactor.connect_tcp(address, move |_peer| Some(Probe::new(&record, script.take()?))).expect("an attempt begins");
+        reactor.connect_tcp(address, move |_peer| Some(Probe::new(&record, script.take()?))).expect("an attempt starts");
         reactor.iterate(Some(Duration::ZERO)).unwrap();
         let peer = made(listener.accept().unwrap().0, &reactor, &events);
-        let transport = transport.take().expect("connection_made has come");
+        let transport = transport.take().expect("connection_made was called");
         Self { reactor, peer, events, transport, wire: Vec::new() }
     }
 
@@ -199,7 +199,7 @@ fn accept(
     let stream = TcpStream::connect(support::address(&port)).unwrap();
     let peer = made(stream, reactor, &events);
     port.stop_listening();
-    (transport.take().expect("connection_made has come"), events, peer)
+    (transport.take().expect("connection_made was called"), events, peer)
 }
 
 /// Turns until the connection is made and nothing more is due.

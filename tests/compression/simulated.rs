@@ -121,7 +121,7 @@ fn a_tunnel_says_as_json_what_its_legs_have_carried() {
         let [far, near] = [far, near].map(|meter| meter.borrow().json(Duration::from_millis(1500)));
         assert!(near.starts_with(r#"{"seconds":1.500,"connections":2,"messages":"#), "{near}");
         let direction = |json: &str, name: &str| {
-            let begin = json.find(&format!(r#""{name}":{{"plain":10000,"wire":"#)).expect("all that was said");
+            let begin = json.find(&format!(r#""{name}":{{"plain":10000,"wire":"#)).expect("everything that was said");
             json[begin..].split_inclusive('}').next().map(|object| object[name.len() + 3..].to_owned())
         };
         assert_eq!(direction(&near, "sent"), direction(&far, "got"));
@@ -347,7 +347,7 @@ fn a_delayed_flush_comes_by_its_timer_or_by_its_bytes() {
     let says = |then| Says { compression: Some(Compression::deflate().flush(flush)), then, ..Says::default() };
     let wait = wait_for(says(b"telemetry".to_vec()));
     assert!(wait >= Duration::from_secs(5) && wait < Duration::from_secs(6), "{wait:?}");
-    assert!(wait_for(says(text(2000))) < Duration::from_secs(1), "so many bytes do not wait");
+    assert!(wait_for(says(text(2000))) < Duration::from_secs(1), "that many bytes do not wait");
 }
 
 #[test]

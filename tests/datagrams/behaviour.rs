@@ -336,7 +336,7 @@ fn a_tcp_port_and_a_udp_port_of_one_number_do_not_meet() {
             let tcp = reactor.listen_tcp(udp.host(), |_peer| Discard).ok()?;
             Some((tcp.address().port(), udp.host().port()))
         };
-        let (tcp, udp) = (0..50).find_map(meets).expect("a port of one number for both");
+        let (tcp, udp) = (0..50).find_map(meets).expect("the same port number for both");
         assert_eq!(tcp, udp);
     });
 }

@@ -37,7 +37,7 @@ fn a_thousand_datagrams_that_wait_are_taken_over_several_turns() {
     let a_turn: Vec<usize> = turns.chunk_by(|a, b| a == b).map(<[u64]>::len).collect();
     assert_eq!(a_turn.iter().sum::<usize>(), 1000);
     assert!(a_turn.iter().all(|count| *count <= 170), "{a_turn:?}");
-    assert!(a_turn.len() <= 8, "and not one by one: {a_turn:?}");
+    assert!(a_turn.len() <= 8, "not one by one: {a_turn:?}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_receiver_loses_what_its_buffer_does_not_hold_until_it_is_served() {
     reactor.turn();
     (0..100).for_each(|_| sender.write_to([0; 1488], &receiver.host()));
     reactor.advance(Duration::ZERO);
-    assert_eq!(events.received().len(), 100, "its buffers have no bounds");
+    assert_eq!(events.received().len(), 100, "its buffers have no limits");
 
     let simulation = Simulation::with_faults(1, Faults { receive_buffer: 10_000..=10_000, ..Faults::calm() });
     let host = simulation.host("10.0.0.1");

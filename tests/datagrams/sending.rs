@@ -50,7 +50,7 @@ fn one_to_an_address_of_another_kind() {
         });
         let [Event::Started, Event::Dropped(text), Event::Stopped] = events.as_slice() else { panic!("{events:?}") };
         assert!(text.starts_with("a transport on 0.0.0.0:") && text.contains(" cannot send to [::1]:9: "), "{text}");
-        assert_eq!(count, 3, "and all are told once");
+        assert_eq!(count, 3, "all are reported once");
     });
 }
 

@@ -293,7 +293,7 @@ fn a_result_in_time_cancels_the_timeout() {
     let (deferred, _firer) = Deferred::<u32>::new();
     let deferred = deferred.add_timeout(Duration::from_secs(3), clock.reactor());
     deferred.cancel();
-    assert_eq!(result_of(deferred), Err("the Deferred was cancelled".into()), "by somebody else than the timeout");
+    assert_eq!(result_of(deferred), Err("the Deferred was cancelled".into()), "by something other than the timeout");
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_semaphore_runs_as_many_as_it_has_tokens() {
     let runs: Vec<Deferred<()>> = works.into_iter().map(run).collect();
     assert_eq!((started.get(), semaphore.tokens()), (2, 0));
     firers[1].take().expect("unused").errback("failed");
-    assert_eq!(started.get(), 3, "an error lets the next one in as well");
+    assert_eq!(started.get(), 3, "an error also lets the next one in");
     drop(firers);
     assert_eq!(semaphore.tokens(), 2);
     assert!(runs.into_iter().all(|run| result_of(run).is_err()));
@@ -244,7 +244,7 @@ fn who_waits_and_is_dropped_leaves_the_queue_and_the_semaphore() {
     assert_eq!(clock.delayed_calls(), 0);
     let value = queue.get();
     queue.put(1).expect("one waits");
-    assert_eq!(result_of(value), Ok(1), "the others left it their place");
+    assert_eq!(result_of(value), Ok(1), "the others gave up their places to it");
 
     let semaphore = DeferredSemaphore::new(1);
     let (held, waits) = (semaphore.acquire(), semaphore.acquire());

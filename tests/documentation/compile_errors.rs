@@ -125,7 +125,7 @@ fn assert_told(main: &str, headline: &str, remedies: &[&str]) {
     let first = said.lines().next().unwrap_or("nothing");
     assert!(first.contains(headline), "{main}\n{said}");
     for remedy in remedies {
-        assert!(said.contains(remedy), "{main}: no word of {remedy}\n{said}");
+        assert!(said.contains(remedy), "{main}: no mention of {remedy}\n{said}");
     }
 }
 

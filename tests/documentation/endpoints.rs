@@ -35,7 +35,7 @@ where
         let again: E = endpoint.to_string().parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(again.to_string(), endpoint.to_string(), "{text}");
         // An address alone has no parts.
-        let Err(error) = format!("{text}:nonsense=1").parse::<E>() else { panic!("{text} takes nonsense") };
+        let Err(error) = format!("{text}:nonsense=1").parse::<E>() else { panic!("{text} accepts nonsense") };
         let Some((_, parts)) = error.remedy().split_once("it has ") else { continue };
         let (parts, form) = parts.split_once(", as in ").expect("the form");
         // A wrapper passes it on to the endpoint inside.

@@ -29,7 +29,7 @@ fn each_symptom_has_a_test_that_shows_it() {
     let symptoms = symptoms(&page);
     assert!(symptoms.len() > 20, "only {} symptoms", symptoms.len());
     for (heading, text) in symptoms {
-        let (_, shown_by) = text.split_once("\nShown by:\n").unwrap_or_else(|| panic!("nothing shows: {heading}"));
+        let (_, shown_by) = text.split_once("\nShown by:\n").unwrap_or_else(|| panic!("no test is given for: {heading}"));
         let tests: Vec<_> = in_backticks(shown_by).filter(|code| code.contains(".rs::")).collect();
         assert!(!tests.is_empty(), "no test is named for: {heading}");
         for test in tests {

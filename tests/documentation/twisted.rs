@@ -85,7 +85,7 @@ fn every_name_of_twisted_that_programs_are_written_with_is_on_the_page_below_its
 fn what_has_no_counterpart_has_a_reason_and_all_else_leads_somewhere() {
     for row in tables().into_values().flatten() {
         if row.has_nothing() {
-            assert!(!row.differences.is_empty(), "no word on why there is nothing for {:?}", row.twisted);
+            assert!(!row.differences.is_empty(), "no reason is given why there is nothing for {:?}", row.twisted);
         } else {
             assert!(!row.paths.is_empty() || row.ours.contains("torsade_hyper::"), "{:?} leads nowhere", row.twisted);
         }

@@ -239,7 +239,7 @@ fn a_connection_from_an_address_of_ours_has_it() {
         ("10.0.0.9:0", ErrorKind::AddrNotAvailable),
         ("[::1]:0", ErrorKind::AddrNotAvailable),
     ] {
-        let ConnectError::Io(cause) = error(&simulation, from(address)) else { panic!("it is an error of the system's") };
+        let ConnectError::Io(cause) = error(&simulation, from(address)) else { panic!("it is a system error") };
         assert_eq!(cause.kind(), kind, "{address}: {cause}");
     }
     let told = outcome(client.connect_protocol(from("0.0.0.0:1235"), Discard));

@@ -56,7 +56,7 @@ fn converse(server: ServerEndpoint, client: ClientEndpoint) -> (Simulation, Even
     connecting.add_errback(|failure| log::debug!("{failure}")).detach();
     simulation.run_for(Duration::from_secs(10)).unwrap();
     let made = made.take();
-    assert_eq!(made.is_some(), expected.get(), "it comes before data");
+    assert_eq!(made.is_some(), expected.get(), "it arrives before data");
     (simulation, events, made)
 }
 

@@ -73,7 +73,7 @@ fn converse(program: &'static str, script: fn(&Event, &Transport) -> Result, loo
             Ok(())
         });
         let events = run_on(&host, Command::new(program));
-        simulation.run_until_idle().expect("it comes to its end");
+        simulation.run_until_idle().expect("it ends");
         look(&events);
         host.assert_clean();
     }

@@ -56,7 +56,7 @@ fn found(transport: &Transport) -> Found {
             receive_buffer: socket.recv_buffer_size()?,
         })
     };
-    transport.with_descriptor(|descriptor| look(SockRef::from(&descriptor))).expect("it is a socket").expect("it can be asked")
+    transport.with_descriptor(|descriptor| look(SockRef::from(&descriptor))).expect("it is a socket").expect("it can be queried")
 }
 
 /// What was requested. Linux doubles the sizes of buffers.

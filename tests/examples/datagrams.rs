@@ -38,7 +38,7 @@ fn every_member_of_the_chat_hears_every_member_once() {
         simulation.run_for(Duration::from_secs(1)).unwrap();
     }
     let heard: Vec<usize> = hosts.iter().map(|host| simulation.log().on(host).named("datagram_received").len()).collect();
-    assert_eq!(heard, [3, 2, 1], "each hears itself, and those who come later");
+    assert_eq!(heard, [3, 2, 1], "each hears itself and those who join later");
 }
 
 #[test]

@@ -53,7 +53,7 @@ macro_rules! exercises {
             mod solution;
 
             assert!(has_chosen_seeds() || !passes(exercise::check::$check), "the exercise is solved before anybody has tried");
-            assert!(passes(solution::check::$check), "the solution is none");
+            assert!(passes(solution::check::$check), "the solution is wrong");
         }
     )*};
 }
@@ -149,6 +149,6 @@ fn the_pictures_are_what_the_program_draws() {
     assert_eq!(files.len(), 11);
     for (name, drawn) in files {
         let is_same = text(&folder.join(&name)) == drawn;
-        assert!(is_same, "{name} is another one now: cargo run --features tls --example ladder_timeline, and look at it");
+        assert!(is_same, "{name} has changed: cargo run --features tls --example ladder_timeline, and look at it");
     }
 }

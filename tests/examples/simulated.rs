@@ -280,7 +280,7 @@ fn assert_in_order(log: &Log, hosts: &[&str]) {
         let key = (entry.host.to_string(), id);
         match &*entry.event.callback {
             "connection_made" => assert!(open.insert(key, true).is_none(), "made twice: {entry:?}"),
-            "connection_lost" => assert_eq!(open.insert(key, false), Some(true), "lost without being there: {entry:?}"),
+            "connection_lost" => assert_eq!(open.insert(key, false), Some(true), "lost without being connected: {entry:?}"),
             _ => assert_eq!(open.get(&key), Some(&true), "called before or after: {entry:?}"),
         }
     }

@@ -273,7 +273,7 @@ fn running_out_of_descriptors_neither_spins_nor_kills_and_ends_when_there_are_so
         if echo(&mut stream) { served.push(stream) } else { refused += 1 }
     }
     assert!(served.len() >= 10 && served.len() < LIMITED as usize, "{} served", served.len());
-    assert_eq!(served.len() + refused, 100, "who finds no place is refused, not left hanging");
+    assert_eq!(served.len() + refused, 100, "whoever finds no place is refused, not left hanging");
     // While descriptors are short it uses next to no CPU, and the connections it has are served.
     let before = cpu_ticks(child.id()).unwrap();
     let (never, wait) = std::sync::mpsc::channel::<()>();

@@ -221,7 +221,7 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
     let zeros = vec![0; 1 << 20];
     let fits = client.pack(&zeros);
     let got = frames(&client.say(&frame(0xc2, &fits)));
-    assert_eq!(client.unpack(&got[0].1), zeros, "a message of the limit itself");
+    assert_eq!(client.unpack(&got[0].1), zeros, "a message exactly at the limit");
     let bomb: Vec<u8> = (0..64).flat_map(|_| [client.pack(&zeros), TAIL.to_vec()].concat()).collect();
     assert!(bomb.len() < 100_000, "{}", bomb.len());
     assert_eq!(frames(&client.say(&frame(0xc2, &bomb))), closed_with(1009));
@@ -305,7 +305,7 @@ fn every_violation_has_its_close_code() {
         assert!(client.peer.has_end(), "{what}");
     }
     let client = Client::upgraded("");
-    assert_eq!(frames(&client.say(&frame(0xc1, b"hi"))), closed_with(1002), "compressed, and it was not agreed");
+    assert_eq!(frames(&client.say(&frame(0xc1, b"hi"))), closed_with(1002), "compressed, although that was not agreed");
     assert_eq!(frames(&Client::upgraded("").say(&frame(0x88, b""))), [(0x88, vec![])], "a close without a code");
 }
 

@@ -209,7 +209,7 @@ fn a_destination_that_has_closed_is_connected_to_again() {
     let first = world.sink.transport.take().unwrap();
     first.lose_connection();
     world.run(2);
-    let second = world.sink.transport.borrow().clone().expect("it came again");
+    let second = world.sink.transport.borrow().clone().expect("it arrived again");
     assert!(!first.is_connected() && second.is_connected());
     world.client.write("a 1 1\n");
     world.run(1);

@@ -100,7 +100,7 @@ fn an_error_of_connection_made_closes_all_descriptors_and_the_end_is_told() {
 #[test]
 fn a_panic_with_data_closes_the_descriptor_that_it_came_from_and_no_other() {
     let told = run(sh("echo out; read line; echo err >&2"), |process, entry| {
-        assert!(!entry.starts_with("data 1"), "a panic on purpose");
+        assert!(!entry.starts_with("data 1"), "a deliberate panic");
         if entry == "lost 1" {
             process.write("go on\n");
         }
@@ -119,7 +119,7 @@ fn a_panic_at_the_end_of_one_process_does_not_keep_another_from_being_told() {
     let first = Watcher::new(&Told::default(), move |process, entry| {
         if entry == "all exited with status 0" {
             process.reactor().spawn_process(other.take().unwrap(), Command::new("true")).unwrap();
-            panic!("a panic on purpose");
+            panic!("a deliberate panic");
         }
         Ok(())
     });

@@ -63,7 +63,7 @@ fn too_much_output_is_an_error_and_ends_the_program() {
     assert!(matches!(error(&failure), ProcessError::TooMuchOutput { limit: 1000 }), "{failure}");
     assert!(
         result(|reactor| get_process_output(reactor, sh("printf 1234").output_limit(4))).is_ok(),
-        "the bound itself is allowed"
+        "the limit itself is allowed"
     );
 }
 

@@ -50,7 +50,7 @@ impl ProcessProtocol for Comparing {
 
     fn out_received(&mut self, _: &Process, data: &[u8]) -> Result {
         self.count.set(self.count.get() + data.len() as u64);
-        assert!(data.iter().all(|byte| *byte == self.expected.next()), "other bytes came back");
+        assert!(data.iter().all(|byte| *byte == self.expected.next()), "different bytes came back");
         Ok(())
     }
 
@@ -124,7 +124,7 @@ fn a_program_whose_output_is_not_wanted_waits() {
     let reactor = Reactor::new().unwrap();
     reactor.spawn_process(endless, Command::new("yes")).unwrap();
     reactor.run().unwrap();
-    assert_eq!(told.count("nothing came"), 1, "it was looked");
+    assert_eq!(told.count("nothing came"), 1, "it was checked");
 }
 
 /// After this many turns checks that nothing has come since the first data, then kills the program.

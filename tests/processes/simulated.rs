@@ -206,7 +206,7 @@ fn the_crash_of_a_host_ends_its_processes_and_the_end_of_a_program_alone_does_no
     host.kill();
     let before = beats.get();
     simulation.run_for(Duration::from_secs(10)).unwrap();
-    assert!(beats.get() > before, "it goes on as an orphan");
+    assert!(beats.get() > before, "it continues as an orphan");
     host.crash();
     let before = beats.get();
     simulation.run_for(Duration::from_secs(10)).unwrap();
@@ -258,7 +258,7 @@ fn monitored(lives: fn(usize) -> Duration, until: u64) -> Vec<u64> {
     simulation.run_until(|| stopped.is_called()).unwrap();
     let before = starts.borrow().len();
     simulation.run_for(Duration::from_secs(10_000)).unwrap();
-    assert_eq!(starts.borrow().len(), before, "it is not started any more");
+    assert_eq!(starts.borrow().len(), before, "it is no longer started");
     starts.take()
 }
 

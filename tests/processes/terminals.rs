@@ -9,7 +9,7 @@ fn the_three_descriptors_are_a_terminal_of_the_given_size() {
     let told = run(sh("test -t 0 && test -t 1 && test -t 2 && stty size").terminal(24, 132), |_, _| Ok(()));
     assert_eq!(told.data(1), "24 132\r\n");
     assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
-    assert_eq!(told.count("lost 1"), 0, "of a terminal this is not told, as in Twisted");
+    assert_eq!(told.count("lost 1"), 0, "for a terminal this is not reported, as in Twisted");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn a_binary_header_is_read_as_others_write_it() {
         assert!(matches!(parse(&refused), Err(ProxyHeaderError::Malformed(_))), "{what}");
     }
     let long = of(b"\x21\x11\xff\xff");
-    assert_eq!(ProxyHeader::parse(&long), Err(ProxyHeaderError::TooLong(4096)), "before it has come");
+    assert_eq!(ProxyHeader::parse(&long), Err(ProxyHeaderError::TooLong(4096)), "before it has arrived");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn a_process_takes_each_signal_that_it_asks_for() {
     if signal_to(std::process::id(), "-WINCH") {
         let mut child = child(NAME).spawn().unwrap();
         let mut lines = lines(&mut child);
-        assert!(lines.any(|line| line == "took User1"), "the one that came before the loop ran");
+        assert!(lines.any(|line| line == "took User1"), "the one that arrived before the loop ran");
         for (kind, name) in SIGNALS {
             assert!(signal(&mut child, name));
             assert!(lines.any(|line| line == format!("took {kind:?}")), "{name}");
@@ -173,7 +173,7 @@ fn calls_for_one_signal_come_in_their_order_and_a_panic_in_one_spares_the_others
     let host = simulation.host("10.0.0.1");
     let log = Log::default();
     let first = noting(&host, &log, Signal::Hangup, "first");
-    let _panicking = host.on_signal(Signal::Hangup, || panic!("a fault of the program's")).unwrap();
+    let _panicking = host.on_signal(Signal::Hangup, || panic!("a fault of the program")).unwrap();
     let _last = noting(&host, &log, Signal::Hangup, "last");
     simulation.run_for(Duration::ZERO).unwrap();
     // The second of two signals at the same time is reported with the first.

@@ -79,7 +79,7 @@ fn a_task_waits_for_deferreds_and_its_error_keeps_its_type() {
     assert_eq!(clock.leftovers().tasks, 1);
     firer.callback("x");
     clock.turn();
-    let failure = task.into_deferred().into_result().expect("it is done").expect_err("x is no number");
+    let failure = task.into_deferred().into_result().expect("it is done").expect_err("x is not a number");
     assert!(failure.check::<std::num::ParseIntError>());
 }
 

@@ -23,21 +23,21 @@ fn calls_from_eight_threads_keep_the_order_of_each_and_none_is_lost() {
                 for count in 0..EACH {
                     let seen = Arc::clone(&seen);
                     let call = move |reactor: &Reactor| {
-                        let mut seen = seen.lock().expect("nobody panics with it");
+                        let mut seen = seen.lock().expect("nothing panics while holding it");
                         assert_eq!(seen[number], count, "calls of one thread stay in order");
                         seen[number] += 1;
                         if seen.iter().sum::<usize>() == 8 * EACH {
                             reactor.stop().expect("it runs");
                         }
                     };
-                    handle.call_from_thread(call).expect("the reactor runs until all have come");
+                    handle.call_from_thread(call).expect("the reactor runs until all have arrived");
                 }
             })
         })
         .collect();
     support::run(&reactor);
     threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
-    assert_eq!(*seen.lock().expect("nobody panicked with it"), [EACH; 8]);
+    assert_eq!(*seen.lock().expect("nothing panicked while holding it"), [EACH; 8]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_call_queued_in_the_last_trigger_is_made_and_later_ones_are_refused() {
 fn a_job_gives_its_value_its_error_or_its_panic() {
     let results = react(|reactor| async move {
         let value = reactor.defer_to_thread(|| Ok(thread::current().name().map(str::to_owned))).await?;
-        let error = reactor.defer_to_thread(|| Ok("x".parse::<u8>()?)).await.expect_err("x is no number");
+        let error = reactor.defer_to_thread(|| Ok("x".parse::<u8>()?)).await.expect_err("x is not a number");
         let panic = reactor.defer_to_thread(|| -> Result<(), Box<dyn std::error::Error + Send + Sync>> { panic!("a bug") }).await;
         reactor.assert_clean_but_for_this_task();
         Ok((value, error.to_string(), panic.expect_err("it panicked").to_string()))

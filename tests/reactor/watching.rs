@@ -131,7 +131,7 @@ fn a_watch_that_is_dropped_in_its_own_call_or_anywhere_else_is_over_and_closes_t
 fn a_panic_in_the_call_ends_the_watch_and_nothing_else() {
     let reactor = Reactor::new().unwrap();
     let (ours, mut other) = UnixStream::pair().unwrap();
-    let _watch = reactor.watch(ours, Interest::Readable, |_| panic!("a fault of the program's")).unwrap();
+    let _watch = reactor.watch(ours, Interest::Readable, |_| panic!("a fault of the program")).unwrap();
     other.write_all(b"!").unwrap();
     let (one, stopping) = (reactor.clone(), reactor.clone());
     once(&reactor, move || one.source_count() == 0, move || stop(&stopping));

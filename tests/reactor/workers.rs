@@ -41,7 +41,7 @@ fn with_workers(set_up: impl Fn(&Worker) -> Result + Sync, client: impl FnOnce()
         let running = scope.spawn(|| {
             workers(3, |worker| {
                 set_up(worker)?;
-                Ok(ready.lock().expect("nobody panics with it").send(worker.handle())?)
+                Ok(ready.lock().expect("nothing panics while holding it").send(worker.handle())?)
             })
         });
         let handles: Vec<_> = started.iter().take(3).collect();
@@ -110,13 +110,13 @@ fn with_a_socket_each_connections_are_dealt_out() {
     let first = Mutex::new(Some(first));
     let served = with_workers(
         |worker| {
-            let kept = first.lock().expect("nobody panics with it").take();
+            let kept = first.lock().expect("nothing panics while holding it").take();
             serve(worker, kept.map_or_else(|| reuse_port_listener(address), Ok)?)
         },
         || {
             let peers: Vec<_> = (0..100).map(|_| connect(address)).collect();
             let numbers: HashSet<u8> = peers.iter().map(ask).collect();
-            assert_eq!(numbers.len(), 3, "that a worker gets none of 100 has a chance of 3 * (2/3)^100");
+            assert_eq!(numbers.len(), 3, "the chance that a worker gets none of 100 is 3 * (2/3)^100");
         },
     );
     assert!(served.is_ok(), "{served:?}");
@@ -154,7 +154,7 @@ fn messages_between_workers_keep_their_order_and_none_is_lost() {
             worker.call_when_running(move || {
                 for number in 0..COUNT {
                     let got = Arc::clone(&got);
-                    let take = move |_: &Reactor| got.lock().expect("nobody panics with it").push(number);
+                    let take = move |_: &Reactor| got.lock().expect("nothing panics while holding it").push(number);
                     to.call_from_thread(take).expect("it runs");
                 }
                 to.call_from_thread(|reactor| reactor.stop().expect("it runs")).expect("it runs");

@@ -298,7 +298,11 @@ fn when_a_server_is_killed_or_crashes_in_mid_run_another_takes_over() {
             simulation.host(FIRST).kill()
         }
         let (took, found) = timed_look_up(&simulation, &host, "two.test");
-        assert_eq!((found.unwrap().len(), took.as_secs()), (1, if crash { 5 } else { 0 }), "that nobody is there is told");
+        assert_eq!(
+            (found.unwrap().len(), took.as_secs()),
+            (1, if crash { 5 } else { 0 }),
+            "it is reported that nothing is there"
+        );
         let (took, _) = timed_look_up(&simulation, &host, "three.test");
         assert!(took < seconds(1), "the one that answers is asked first by now: {took:?}");
         assert_eq!(servers[1].take_asked().len(), 4);

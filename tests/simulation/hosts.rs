@@ -112,7 +112,7 @@ fn a_program_that_is_killed_runs_no_callback_more_and_its_peers_see_its_sockets_
             Ok(())
         }
         fn connection_lost(&mut self, _: &Transport, _: &Reason) -> Result {
-            self.0.add("the dead was called");
+            self.0.add("the dead program was called");
             Ok(())
         }
     }
@@ -123,7 +123,7 @@ fn a_program_that_is_killed_runs_no_callback_more_and_its_peers_see_its_sockets_
     let client = move |_peer| Client { notes: notes.clone(), transport: Rc::clone(&transport) };
     pair.simulation.host(CLIENT).connect_tcp("10.0.0.1:8", client).expect("an address");
     pair.run(SECOND);
-    pair.server.call_later(SECOND, || panic!("the dead was called"));
+    pair.server.call_later(SECOND, || panic!("the dead program was called"));
     pair.server.kill();
     pair.server.kill();
     pair.run(10 * SECOND);
@@ -141,7 +141,7 @@ fn a_host_that_crashes_is_silent_and_its_peers_are_lost_when_they_have_tried_lon
     let pair = Pair::new();
     pair.server.crash();
     pair.run(Duration::from_secs(3600));
-    assert_eq!(pair.notes.take(), [""; 0], "who says nothing does not learn of it");
+    assert_eq!(pair.notes.take(), [""; 0], "whoever says nothing does not learn of it");
     pair.say();
     pair.run(pair.simulation.faults().retransmission_timeout + SECOND);
     let lost = pair.notes.take();

@@ -502,7 +502,7 @@ fn more_connects_than_the_backlog_wait_for_their_turn() {
     drop(listener);
     simulation.run_for(Duration::from_secs(1)).unwrap();
     let lost = streams.iter().filter(|stream| stream.take_error().unwrap().is_some()).count();
-    assert_eq!(lost, 3, "who still waited is reset");
+    assert_eq!(lost, 3, "whoever was still waiting is reset");
 }
 
 #[test]

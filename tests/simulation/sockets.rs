@@ -118,7 +118,7 @@ impl Pair {
     fn connected(mut self) -> Self {
         let (listener, port) = self.listen();
         self.connect(&listener.local_address().unwrap());
-        assert!(self.told.borrow().contains(&(Server, Ready::READABLE)), "the port is told");
+        assert!(self.told.borrow().contains(&(Server, Ready::READABLE)), "the port is notified");
         let (server, _) = listener.accept().unwrap();
         self.reactors[1].remove_source(port);
         self.register(Server, server);

@@ -160,5 +160,5 @@ pub fn read_to_end(descriptor: impl Into<OwnedFd>) -> Vec<u8> {
 pub fn after_begin(output: &[u8]) -> &[u8] {
     const BEGIN: &[u8] = b"\n[begin]";
     let place = output.windows(BEGIN.len()).position(|window| window == BEGIN);
-    &output[place.unwrap_or_else(|| panic!("no beginning: {}", output.escape_ascii())) + BEGIN.len()..]
+    &output[place.unwrap_or_else(|| panic!("no beginning in: {}", output.escape_ascii())) + BEGIN.len()..]
 }

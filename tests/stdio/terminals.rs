@@ -44,7 +44,7 @@ impl Window {
             }
             let mut ready = [PollFd::from_borrowed_fd(self.side.as_fd(), PollFlags::IN)];
             let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
-            let count = poll(&mut ready, Some(&limit)).expect("it can be waited for");
+            let count = poll(&mut ready, Some(&limit)).expect("it can be awaited");
             let mut buffer = [0; 4096];
             let read = if count > 0 { self.side.read(&mut buffer).unwrap_or(0) } else { 0 };
             assert!(read > 0, "{text:?} is not shown: {}", self.shown.escape_ascii());

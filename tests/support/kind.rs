@@ -123,7 +123,7 @@ impl Place {
         match self {
             Self::Tcp(address) => *address,
             #[cfg(unix)]
-            Self::Unix(_) | Self::Made(_) => panic!("it is not of TCP"),
+            Self::Unix(_) | Self::Made(_) => panic!("it is not over TCP"),
         }
     }
 }

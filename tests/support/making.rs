@@ -48,7 +48,7 @@ impl Maker {
 
     pub fn connect(&self) -> Peer {
         let (peer, end) = match self.kind {
-            Kind::Tcp | Kind::Unix => panic!("a port makes it"),
+            Kind::Tcp | Kind::Unix => panic!("it comes from a port"),
             Kind::StdioPipes => {
                 let ((input, to), (from, output)) = (pipe().expect("a pipe"), pipe().expect("a pipe"));
                 (Peer::of_pipes(from, to), End::Pipes(input, output))
@@ -75,7 +75,7 @@ fn make(reactor: &Reactor, kind: Kind, end: End, factory: usize) {
             become_standard(&end);
             reactor.standard_io(protocol).expect("nothing else has standard input and output");
         }
-        (kind, _) => panic!("{kind:?} is not made so"),
+        (kind, _) => panic!("{kind:?} is not made that way"),
     }
 }
 

@@ -41,7 +41,7 @@ impl Peer {
             #[cfg(unix)]
             Self::Pipes(output, _) => {
                 assert_eq!(how, Shutdown::Write);
-                output.lock().expect("nothing panics with it").take();
+                output.lock().expect("nothing panics while holding it").take();
                 Ok(())
             }
         }
@@ -75,7 +75,7 @@ impl Peer {
             }
             #[cfg(unix)]
             Self::Pipes(output, _) => {
-                let output = output.lock().expect("nothing panics with it");
+                let output = output.lock().expect("nothing panics while holding it");
                 let mut output = output.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
                 let mut polled = [PollFd::new(output, PollFlags::OUT)];
                 let limit = limit.try_into().expect("a short time");
@@ -95,7 +95,7 @@ impl Peer {
                 socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
             }
             #[cfg(unix)]
-            Self::Unix(_) | Self::Pipes(..) => panic!("it has no reset"),
+            Self::Unix(_) | Self::Pipes(..) => panic!("it cannot be reset"),
         }
     }
 }
@@ -119,7 +119,7 @@ impl Write for &Peer {
             #[cfg(unix)]
             Peer::Unix(stream) => (&*stream).write(data),
             #[cfg(unix)]
-            Peer::Pipes(output, _) => match &*output.lock().expect("nothing panics with it") {
+            Peer::Pipes(output, _) => match &*output.lock().expect("nothing panics while holding it") {
                 Some(output) => (&*output).write(data),
                 None => Err(io::ErrorKind::BrokenPipe.into()),
             },

@@ -264,7 +264,7 @@ pub fn nobody() -> SocketAddr {
     let (_, address) = SOCKET.get_or_init(|| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
-        let address = socket.local_addr().expect("it is bound").as_socket().expect("it is of IPv4");
+        let address = socket.local_addr().expect("it is bound").as_socket().expect("it is an IPv4 address");
         (socket, address)
     });
     *address

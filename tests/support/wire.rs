@@ -310,7 +310,7 @@ impl Tunnel {
             tell.send((Place::of(&port), reactor.handle())).expect("the test waits for it");
             reactor.run().expect("the reactor runs");
         });
-        let (place, reactor) = told.recv().expect("the tunnel stands");
+        let (place, reactor) = told.recv().expect("the tunnel is connected");
         Self { place, reactor, thread: Some(thread) }
     }
 }

@@ -220,7 +220,7 @@ fn logged_with<P: Protocol + 'static>(server: fn() -> P, bytes: &'static [u8], t
         let simulation = Simulation::new(1);
         simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", move |_peer| server()).expect("a free port");
         simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", move |_peer| Peer(bytes, then)).expect("an address");
-        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+        simulation.run_for(Duration::from_secs(120)).expect("it ends");
     })
 }
 
@@ -231,7 +231,7 @@ fn a_callback_that_fails_is_an_error_and_what_a_peer_breaks_is_not() {
     assert!(failing[0].0 == Level::Error && failing[0].1.ends_with("data_received failed: no number: x"), "{failing:?}");
 
     let reset = logged_with(|| LineReceiver::new(Doubles), b"1", Transport::abort_connection);
-    assert_eq!(reset, [], "a reset is everyday life");
+    assert_eq!(reset, [], "a reset is routine");
 
     struct Expects;
     impl Protocol for Expects {
@@ -253,7 +253,7 @@ fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_
         let simulation = Simulation::new(1);
         simulation.host("10.0.0.1");
         simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", |_peer| Peer(b"", |_| {})).expect("an address");
-        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+        simulation.run_for(Duration::from_secs(120)).expect("it ends");
     });
     assert_eq!(refused, [(Level::Error, "cannot connect to 10.0.0.1:7: connection refused: nothing listens there".into())]);
 
@@ -262,7 +262,7 @@ fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_
         simulation.host("10.0.0.1");
         let connector = simulation.host("10.0.0.2").connect_tcp("10.0.0.1:7", |_peer| Peer(b"", |_| {}));
         connector.and_then(|connector| connector.stop_connecting()).expect("it is connecting");
-        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+        simulation.run_for(Duration::from_secs(120)).expect("it ends");
     });
     assert_eq!(ended, []);
 }
@@ -277,7 +277,7 @@ fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_
         simulation.host("10.0.0.1").listen_tcp("0.0.0.0:7", greets).expect("a free port");
         let client = simulation.host("10.0.0.2");
         client.connect_tls("10.0.0.1:7", &support::keys::client(), |_peer| Peer(b"", |_| {})).expect("an address");
-        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+        simulation.run_for(Duration::from_secs(120)).expect("it ends");
     });
     let errors: Vec<_> = to_plain.iter().filter(|(level, _)| *level == Level::Error).map(|(_, text)| text).collect();
     assert_eq!(errors.len(), 1, "{to_plain:?}");
@@ -289,7 +289,7 @@ fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_
         server.listen_tls("0.0.0.0:7", &support::keys::server(), |_peer| Peer(b"", |_| {})).expect("a free port");
         let client = simulation.host("10.0.0.2");
         client.connect_tcp("10.0.0.1:7", |_peer| Peer(b"GET / HTTP/1.0\r\n\r\n", |_| {})).expect("an address");
-        simulation.run_for(Duration::from_secs(120)).expect("it comes to an end");
+        simulation.run_for(Duration::from_secs(120)).expect("it ends");
     });
     assert_eq!(from_plain.len(), 1, "{from_plain:?}");
     assert!(from_plain[0].0 == Level::Warn && from_plain[0].1.contains("does not speak TLS"), "{from_plain:?}");
@@ -416,7 +416,7 @@ fn nothing_is_told_of_compression_that_is_understood_or_passed_on() {
         transport.write(b"x marks the spot, (this too), \x1f\x8b, \xa0\0\0\xff\xffP\0\0\xff\xff\xe8\0\0\xff\xff");
         Ok(())
     });
-    assert_eq!(lines, [], "a mark that states another place was copied from elsewhere");
+    assert_eq!(lines, [], "a mark that states another position was copied from elsewhere");
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn an_error_that_main_returns_prints_its_text() {
         Box::new(TlsError::NotTls),
         Box::new(WorkerError::System(io::ErrorKind::OutOfMemory.into())),
         Box::new("localhost".parse::<torsade::HostPort>().expect_err("the port is missing")),
-        Box::new(torsade::Format::ALL[0].name().parse::<std::num::NonZeroU8>().err().map(Failure::new).expect("no number")),
+        Box::new(torsade::Format::ALL[0].name().parse::<std::num::NonZeroU8>().err().map(Failure::new).expect("not a number")),
     ];
     for error in errors {
         assert_eq!(format!("{error:?}"), error.to_string());

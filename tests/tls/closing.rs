@@ -33,7 +33,7 @@ fn a_close_before_the_handshake_still_sends_what_was_written() {
         assert_eq!(other.data(), b"goodbye, really");
         assert!(other.reason().is_clean(), "{:?}", other.reason());
         assert!(closed.reason().is_clean(), "{:?}", closed.reason());
-        assert_eq!(closed.names(), ["made", "lost"], "who closes is told of no handshake");
+        assert_eq!(closed.names(), ["made", "lost"], "the side that closes is told of no handshake");
     }
 }
 
@@ -102,7 +102,7 @@ fn an_end_without_close_notify_is_a_truncation_unless_allowed() {
     let events = cut(false);
     assert_eq!(events.data(), b"the beginning of a long story");
     assert!(matches!(events.reason(), Reason::TlsTruncated), "{:?}", events.reason());
-    assert_eq!(events.count("read lost"), 0, "it is no end of the peer's stream");
+    assert_eq!(events.count("read lost"), 0, "it is not the end of the peer's stream");
 
     let events = cut(true);
     assert_eq!(events.data(), b"the beginning of a long story");
@@ -156,7 +156,7 @@ fn relay_with_a_last_word(simulation: &Simulation) -> Events {
         let from_server = move |_peer: Address| {
             let (to_client, server_side) = (to_client.clone(), server_side.clone());
             Probe::new(&seen, move |event, transport| {
-                let client = to_client.borrow().clone().expect("it came first");
+                let client = to_client.borrow().clone().expect("it arrived first");
                 match event {
                     Event::Made => {
                         server_side.replace(Some(transport.clone()));

@@ -249,7 +249,7 @@ fn what_failed_before_the_handshake_did_stays_the_reason() {
     });
     assert_eq!(events.names(), ["made", "lost"]);
     assert!(matches!(events.reason(), Reason::Protocol(_)), "{:?}", events.reason());
-    assert_eq!((answer.0[0], &answer.0[5..]), (21, &[2, 50][..]), "the peer gets the alert nevertheless");
+    assert_eq!((answer.0[0], &answer.0[5..]), (21, &[2, 50][..]), "the peer still gets the alert");
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn what_waits_for_the_handshake_counts_as_unsent() {
     };
     let (events, (_, end)) = against(&keys::server(), script, |mut stream| drain(&mut stream));
     assert!(matches!(events.reason(), Reason::LimitExceeded { limit: 1_000_000, .. }), "{:?}", events.reason());
-    assert_eq!(end, Err(ErrorKind::ConnectionReset), "as if it had been on its way to the system");
+    assert_eq!(end, Err(ErrorKind::ConnectionReset), "as if it had been in transit");
 }
 
 /// Found by the property suite with resumed sessions (lossy, seed 29): during `handshake_completed`, the client's last message of

@@ -387,7 +387,7 @@ fn a_client_factory_is_told_of_the_end_after_a_protocol_that_was_paused_meanwhil
     simulation.host("10.0.0.2").connect_tcp(SERVER, factory).expect("an address");
     simulation.run_until_idle().expect("a calm world");
     assert_eq!(events.names(), ["made", "handshake", "data", "write lost", "resumed", "read lost", "lost"]);
-    assert!(first.get(), "the protocol is told first");
+    assert!(first.get(), "the protocol is notified first");
     assert!(told.borrow().as_ref().is_some_and(Reason::is_clean), "{:?}", told.borrow());
 }
 

@@ -214,7 +214,7 @@ fn in_connection(act: impl FnOnce(&Transport) + 'static) {
     let mut act = Some(act);
     let script = move |event: &Event, transport: &Transport| {
         if matches!(event, Event::Made) {
-            act.take().expect("it comes once")(transport);
+            act.take().expect("it is called once")(transport);
             transport.abort_connection();
         }
         Ok(())
@@ -299,7 +299,7 @@ fn a_rest_in_clear_that_is_to_be_decompressed_is_refused_at_once_also_from_outsi
     let ends = converse_in_clear(server, silent());
     let reason = ends.server.reason();
     assert_eq!(seen_result.take(), Some(Err(CompressionError::Closed)));
-    assert!(!has_stayed.get(), "it waited for something else to happen to it");
+    assert!(!has_stayed.get(), "it waited for another event");
     assert!(matches!(reason, Reason::Tls(TlsError::Injected { bytes: 8 })), "{reason:?}");
 }
 

@@ -99,7 +99,7 @@ fn two_protocols_speak_tls_in_memory() {
     assert_eq!(client_events.names(), ["made", "handshake", "data"]);
     assert_eq!(server_events.data(), b"secret");
     assert!(!wire.windows(6).any(|bytes| bytes == b"secret"), "it went in plaintext");
-    assert!(pair.ends[0].is_closing(), "the close was passed on, behind TLS's own end");
+    assert!(pair.ends[0].is_closing(), "the close was passed on, after TLS's own end");
     assert!(server_events.names().contains(&"read lost"), "{:?}", server_events.names());
 }
 
@@ -118,7 +118,7 @@ fn what_came_before_a_bad_record_is_delivered_and_the_peer_is_told() {
     let mut pair = Pair::join(&mut client, &mut server);
     pair.exchange(usize::MAX);
     let say = |words: &str| {
-        speaker.borrow().as_ref().expect("it stands").write(words);
+        speaker.borrow().as_ref().expect("it is connected").write(words);
         pair.take(0)
     };
     let mut wire = say("good");
@@ -183,7 +183,7 @@ fn what_waits_for_the_handshake_congests_and_keeps_nothing_back_afterwards() {
     pair.exchange(usize::MAX);
     assert_eq!(*told.borrow(), ["pause", "resume"]);
     assert_eq!(client_events.data().len(), (64 << 10) + 7);
-    assert_eq!(server_events.data(), b"a question", "it came together with the end of the handshake");
+    assert_eq!(server_events.data(), b"a question", "it arrived together with the end of the handshake");
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn two_protocols_speak_tls_in_a_pump() {
     });
     let (server, client) = (server.build_protocol(&Address::Unnamed), client.build_protocol(&Address::Unnamed));
     let (server, client) = (server.expect("a server"), client.expect("a client"));
-    let mut pump = torsade::testing::connected_server_and_client(server, client).expect("they come to an end");
+    let mut pump = torsade::testing::connected_server_and_client(server, client).expect("they end");
     assert!(server_events.data() == pattern(0, 300_000), "{} bytes", server_events.data().len());
     pump.advance(Duration::from_secs(1));
     assert!(client_events.reason().is_clean() && server_events.reason().is_clean(), "{:?}", server_events.reason());

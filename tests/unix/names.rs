@@ -83,7 +83,7 @@ fn everybody_may_connect_unless_the_mode_says_otherwise() {
     let options = ListenOptions { mode: 0o600, ..ListenOptions::default() };
     reactor.listen_unix_with(folder.path("ours"), options, |_peer| Echo).unwrap();
     assert_eq!(mode(&folder.path("ours")), 0o600);
-    assert_eq!(mode(&folder.path("open.lock")), 0o600, "nobody else has business with the lock");
+    assert_eq!(mode(&folder.path("open.lock")), 0o600, "nothing else uses the lock");
     drop(port);
 }
 
@@ -123,7 +123,7 @@ fn what_a_killed_server_has_left_is_in_nobodys_way() {
     assert_eq!(folder.files(), ["s", "s.lock"], "it had no time to tidy up");
     assert_eq!(connect_once(&path).as_deref(), Some("connection refused: nothing listens there"));
     reactor.listen_unix(&path, |_peer| Echo).expect("it is replaced");
-    UnixStream::connect(&path).expect("by one that listens");
+    UnixStream::connect(&path).expect("by one that is listening");
     end(&reactor);
     assert_eq!(folder.files(), [""; 0]);
 }
@@ -165,7 +165,7 @@ fn a_file_that_is_not_a_socket_is_never_removed() {
     assert_eq!(std::fs::read(&path).unwrap(), b"data");
     std::os::unix::fs::symlink(&path, folder.path("s.lock")).unwrap();
     let text = refusal(&reactor, folder.path("s"), ListenOptions::default());
-    assert!(text.contains("is a symbolic link"), "it is not followed to somewhere else: {text}");
+    assert!(text.contains("is a symbolic link"), "it is not followed elsewhere: {text}");
 }
 
 #[test]

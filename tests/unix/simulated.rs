@@ -175,7 +175,7 @@ fn a_file_ends_with_its_port_and_stays_behind_a_program_that_was_killed() {
         let without_lock = ListenOptions { lock: false, ..ListenOptions::default() };
         let error = host.listen_unix_with(PATH, without_lock, |_peer| Echo).expect_err("the file is in the way").to_string();
         assert!(error.contains("listen with a lock"), "{error}");
-        let port = host.listen_unix(PATH, |_peer| Echo).expect("a lock tells that nobody has it");
+        let port = host.listen_unix(PATH, |_peer| Echo).expect("the lock shows that nothing holds it");
         assert_eq!(attempt(&simulation, &host), None);
         port.stop_listening();
         simulation.run_for(SECOND).unwrap();

@@ -140,18 +140,18 @@ impl StreamConnection {
         connection.token.set(begun.token);
         {
             let mut state = connection.state.borrow_mut();
-            state.note_readiness(begun.ready);
+            state.update_readiness(begun.ready);
             state.rare().on_ready = Some(begun.on_ready);
             state.rare().on_lost = Some(begun.on_lost);
             state.rare().host = begun.host;
         }
-        connection.note_made_by_us();
+        connection.detect_at_start();
         (begun.on_made)(&connection.transport());
         shared.reactor.call_for(begun.token, |_| connection.begin(stream, layers));
     }
 
     /// Switches detection on, as for every connection that we make.
-    fn note_made_by_us(&self) {
+    fn detect_at_start(&self) {
         self.with_compression(&mut self.state.borrow_mut(), |layer| layer.set_detect(Detect::AtStart));
     }
 
@@ -189,22 +189,22 @@ impl StreamConnection {
         log::debug!("connection {} with {} made", self.id, self.peer);
         if let Err(reason) = layers.switch_on(&self.transport()) {
             // Not a graceful close: that would send what `connection_made` writes, in plaintext.
-            self.state.borrow_mut().life.doom(reason);
+            self.state.borrow_mut().lifecycle.doom(reason);
         }
         self.call(Callback::ConnectionMade);
         if !self.state.borrow().is_handshaking() {
-            self.tell_ready();
+            self.notify_ready();
         }
         self.settle();
     }
 
     /// Calls `on_ready`, unless the connection is closing.
-    fn tell_ready(self: &Rc<Self>) {
-        let told = {
+    fn notify_ready(self: &Rc<Self>) {
+        let on_ready = {
             let mut state = self.state.borrow_mut();
-            if state.life.is_open() { state.take_on_ready() } else { None }
+            if state.lifecycle.is_open() { state.take_on_ready() } else { None }
         };
-        if let Some(on_ready) = told {
+        if let Some(on_ready) = on_ready {
             on_ready(&self.transport());
         }
     }
@@ -255,7 +255,7 @@ impl StreamConnection {
     fn settle(self: &Rc<Self>) {
         self.settles_later.set(false);
         let mut state = self.state.borrow_mut();
-        state.note_failure();
+        state.handle_failure();
         if state.is_plain() {
             self.write_out(&mut state);
         }
@@ -278,7 +278,7 @@ impl StreamConnection {
         self.leave_consumers();
         self.drive_producer();
         self.flush(&mut self.state.borrow_mut());
-        self.tell_drained();
+        self.notify_drained();
         self.advance_close();
         self.arm_layer_timer();
     }
@@ -291,7 +291,7 @@ impl StreamConnection {
 
     /// The same after a write, which does not change whether data is wanted, unless [`append`](Self::append) finds otherwise.
     fn settle_written(&self, state: &State) {
-        if !self.in_callback.get() && !state.life.is_lost() && !self.settles_later.replace(true) {
+        if !self.in_callback.get() && !state.lifecycle.is_lost() && !self.settles_later.replace(true) {
             self.shared.reactor.at_end_of_turn(self.token.get());
         }
     }
@@ -301,7 +301,7 @@ impl Source for StreamConnection {
     fn ready(self: Rc<Self>, ready: Ready) {
         self.work.begin_turn(&self.shared.reactor);
         let mut state = self.state.borrow_mut();
-        state.note_readiness(ready);
+        state.update_readiness(ready);
         if state.outgoing.has_ended() && ready.contains(Ready::WRITABLE) {
             // The system also reports this when our end of stream is acknowledged.
             state.hint_at_acknowledgement(self.shared.reactor.now());
@@ -329,12 +329,12 @@ impl Source for StreamConnection {
     }
 
     fn abort(self: Rc<Self>) {
-        self.state.borrow_mut().life.doom(Reason::ShuttingDown);
+        self.state.borrow_mut().lifecycle.doom(Reason::ShuttingDown);
         self.lose();
     }
 
     fn panicked(self: Rc<Self>, panic: Panic) {
-        self.state.borrow_mut().life.doom(Reason::Panicked(panic));
+        self.state.borrow_mut().lifecycle.doom(Reason::Panicked(panic));
         self.lose();
     }
 

@@ -161,7 +161,7 @@ fn an_attempt_can_be_failed_or_left_to_time_out() -> Result {
     reactor.advance(Duration::ZERO);
     reactor.advance(Duration::from_secs(30));
     assert_eq!(client.take()[2..], ["failed: timed out", "stop"]);
-    assert!(reactor.accept_attempt(there).is_err(), "it was given up");
+    assert!(reactor.accept_attempt(there).is_err(), "it was abandoned");
     Ok(())
 }
 

@@ -113,7 +113,7 @@ MC4CAQAwBQYDK2VwBCIEIKMrCiHB9hzpZmBNKQoNBRLFIC6BrvpT/74q9/ZnJmQn
         simulation.run_for(std::time::Duration::from_secs(2))?;
         std::fs::remove_dir_all(&folder).ok();
         let heard = String::from_utf8_lossy(&heard.borrow()).into_owned();
-        assert!(heard.contains("You speak TLS 1.3\n"), "the guest has heard {heard:?}");
+        assert!(heard.contains("You speak TLS 1.3\n"), "the guest heard {heard:?}");
         Ok(())
     }
 }

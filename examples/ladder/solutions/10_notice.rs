@@ -89,10 +89,10 @@ pub mod check {
         assert_eq!(visitor().named("connection_lost").len(), 0, "as long as lines come, it stays");
         simulation.partition("10.0.0.1", "10.0.0.2");
         simulation.run_for(Duration::from_secs(40))?;
-        assert_eq!(visitor().named("connection_lost").len(), 1, "nothing has come for 40 s, and it has not noticed");
+        assert_eq!(visitor().named("connection_lost").len(), 1, "nothing has arrived for 40 s, and it has not noticed");
         simulation.heal("10.0.0.1", "10.0.0.2");
         simulation.run_for(Duration::from_secs(60))?;
-        assert_eq!(visitor().named("connection_made").len(), 2, "it is not back");
+        assert_eq!(visitor().named("connection_made").len(), 2, "it has not come back");
         Ok(())
     }
 }

@@ -189,7 +189,7 @@ impl<L: LineProtocol> Lines<L> {
             return Ok(Some(0));
         }
         self.protocol.raw_data_received(transport, data)?;
-        run.note_delivered();
+        run.record_delivery();
         Ok(None)
     }
 }

@@ -40,7 +40,7 @@ impl MessageDeadline {
     }
 
     /// A message was delivered, or reading was resumed: the next wait has the full time.
-    pub(crate) fn begin_anew(&self) {
+    pub(crate) fn restart(&self) {
         self.0.anew.set(true);
     }
 

@@ -55,14 +55,14 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     #[inline]
-    pub(crate) fn note_delivered(&self) {
+    pub(crate) fn record_delivery(&self) {
         self.any.set(true);
     }
 
     /// Notes that a message was delivered. Returns whether the next may be delivered without checking connection and inbox again.
     #[inline]
     pub(crate) fn goes_on(&self) -> bool {
-        self.note_delivered();
+        self.record_delivery();
         !self.inbox.was_touched() && self.work.is_some_and(Work::take_message)
     }
 }
@@ -114,7 +114,7 @@ impl<M: Messages> Receiver<M, M::Transport> {
             }
         };
         if any.get() {
-            inbox.deadline.begin_anew();
+            inbox.deadline.restart();
         }
         inbox.deadline.wait_for_rest(transport, *result.as_ref().unwrap_or(&0));
         inbox.buffer.borrow_mut().drop_taken();
@@ -135,7 +135,7 @@ impl<M: Messages> Protocol for Receiver<M, M::Transport> {
         match callback {
             Callback::HandshakeCompleted if transport.refuse_plaintext(&self.inbox.take_rest()) => return Ok(()),
             Callback::ReadingResumed => {
-                self.inbox.deadline.begin_anew();
+                self.inbox.deadline.restart();
                 return self.deliver(transport);
             }
             Callback::ReadConnectionLost | Callback::ConnectionLost(_) => self.inbox.deadline.forget(),

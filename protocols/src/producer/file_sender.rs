@@ -176,7 +176,7 @@ impl<R: Read + 'static> Sending<R> {
         let last = if self.left.is_none_or(|left| left <= count) { last_byte_read(file, count) } else { None };
         self.begun = true;
         self.last_sent = last.or(self.last_sent);
-        self.note_read(count);
+        self.count_read(count);
         true
     }
 
@@ -194,11 +194,11 @@ impl<R: Read + 'static> Sending<R> {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
         }
         chunk.truncate(count);
-        self.note_read(count as u64);
+        self.count_read(count as u64);
         Ok(chunk)
     }
 
-    fn note_read(&mut self, count: u64) {
+    fn count_read(&mut self, count: u64) {
         self.left = self.left.map(|left| left.saturating_sub(count));
     }
 

@@ -63,10 +63,10 @@ pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHe
 
 /// Checks the checksum, which covers the whole header with zeros in place of the checksum itself.
 fn check(whole: &[u8], place: usize, value: &[u8]) -> Result<(), ProxyHeaderError> {
-    let told: [u8; 4] = value.try_into().map_err(|_| ProxyHeaderError::Malformed("its checksum is not 4 bytes long"))?;
+    let given: [u8; 4] = value.try_into().map_err(|_| ProxyHeaderError::Malformed("its checksum is not 4 bytes long"))?;
     let mut zeroed = whole.to_vec();
     zeroed.iter_mut().skip(place + 3).take(4).for_each(|byte| *byte = 0);
-    if checksum(&zeroed) == u32::from_be_bytes(told) { Ok(()) } else { Err(ProxyHeaderError::Checksum) }
+    if checksum(&zeroed) == u32::from_be_bytes(given) { Ok(()) } else { Err(ProxyHeaderError::Checksum) }
 }
 
 fn checksum(bytes: &[u8]) -> u32 {

@@ -153,7 +153,7 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
 struct End<P> {
     connection: StringTransportWithDisconnection<P>,
     /// What the other side was told about the end of this one.
-    told: Ending,
+    reported: Ending,
 }
 
 /// What one side has for the other.
@@ -181,7 +181,7 @@ impl<P: Protocol> End<P> {
     fn new(clock: &Rc<Clock>, protocol: P) -> Self {
         let mut connection = StringTransportWithDisconnection::with_transport(StringTransport::with_clock(clock), protocol);
         connection.set_lingering();
-        Self { connection, told: Ending::Open }
+        Self { connection, reported: Ending::Open }
     }
 
     fn take(&mut self) -> Outgoing {
@@ -189,12 +189,12 @@ impl<P: Protocol> End<P> {
         let mut bytes = self.connection.value();
         self.connection.clear();
         let end = self.ending();
-        if self.told != Ending::Open || end == Ending::Reset {
+        if self.reported != Ending::Open || end == Ending::Reset {
             // Written after the end, or unsent when it was aborted.
             bytes.clear();
         }
-        let news = if end > self.told { end } else { Ending::Open };
-        self.told = self.told.max(end);
+        let news = if end > self.reported { end } else { Ending::Open };
+        self.reported = self.reported.max(end);
         Outgoing { bytes, end: news }
     }
 
@@ -220,7 +220,7 @@ impl<P: Protocol> End<P> {
             Ending::InOrder => self.connection.end(),
             Ending::Reset => {
                 // The side that aborted need not be told.
-                self.told = Ending::Reset;
+                self.reported = Ending::Reset;
                 let reset = io::Error::new(io::ErrorKind::ConnectionReset, "the other side of the pump was aborted");
                 self.connection.lose(reset.into());
             }

@@ -118,7 +118,7 @@ impl Recorder {
         }
     }
 
-    fn note_first(&self, flag: &Cell<bool>, call: TransportCall<'_>) {
+    fn record_first(&self, flag: &Cell<bool>, call: TransportCall<'_>) {
         if !self.lost.get() && !flag.replace(true) {
             self.note(call);
         }
@@ -159,16 +159,16 @@ impl Connection for Recorder {
     }
 
     fn lose_connection(&self) {
-        self.note_first(&self.closing, TransportCall::LoseConnection);
+        self.record_first(&self.closing, TransportCall::LoseConnection);
         self.leave_consumers();
     }
 
     fn lose_write_connection(&self) {
-        self.note_first(&self.write_closed, TransportCall::LoseWriteConnection);
+        self.record_first(&self.write_closed, TransportCall::LoseWriteConnection);
     }
 
     fn abort_connection(&self) {
-        self.note_first(&self.aborted, TransportCall::AbortConnection);
+        self.record_first(&self.aborted, TransportCall::AbortConnection);
         self.closing.set(true);
         self.leave_consumers();
     }

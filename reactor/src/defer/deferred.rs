@@ -208,11 +208,11 @@ impl<T: 'static> Deferred<T> {
 
     /// Passes the result to `receiver`, at the end of the chain.
     pub(super) fn hand_to(self, receiver: impl FnOnce(Outcome<T>) + 'static) {
-        let told = self.answer(move |outcome| {
+        let reported = self.answer(move |outcome| {
             receiver(outcome);
             Answer::Now(Ok(Parcel::new(())))
         });
-        told.detach();
+        reported.detach();
     }
 
     /// Cancels it and drops its result, even an error.

@@ -154,7 +154,7 @@ impl Reactor {
         }
         let callback = self.0.calls.callback.take();
         if let Some(took) = self.0.backend.lap(self.0.calls.slow.get()) {
-            tell_slow(&described(what, made), callback, took);
+            report_slow(&described(what, made), callback, took);
         }
         called.is_ok()
     }
@@ -183,16 +183,16 @@ impl Reactor {
     fn end_callback(&self) {
         let callback = self.0.calls.callback.take();
         if let Some(took) = self.0.backend.lap(self.0.calls.slow.get()) {
-            self.tell_slow_source(callback, took);
+            self.report_slow_source(callback, took);
         }
     }
 
     #[cold]
-    fn tell_slow_source(&self, callback: Option<&'static str>, took: Duration) {
+    fn report_slow_source(&self, callback: Option<&'static str>, took: Duration) {
         let calls = &self.0.calls;
         let source = calls.token.get().and_then(|token| self.0.sources.borrow().get(token));
         let source = source.or_else(|| calls.left.borrow().clone());
-        tell_slow(&source.map_or_else(String::new, |source| source.describe()), callback, took);
+        report_slow(&source.map_or_else(String::new, |source| source.describe()), callback, took);
     }
 
     /// Tells the observers of a callback that is about to be made; for code that dispatches callbacks.
@@ -201,12 +201,12 @@ impl Reactor {
     #[inline]
     pub fn observe(&self, event: impl FnOnce() -> Event) {
         if self.0.observers.are_set() {
-            self.tell_observers(event);
+            self.notify_observers(event);
         }
     }
 
     #[cold]
-    fn tell_observers(&self, event: impl FnOnce() -> Event) {
+    fn notify_observers(&self, event: impl FnOnce() -> Event) {
         self.0.observers.tell(&Event { turn: self.0.turn.get(), time: self.now(), ..event() });
     }
 }
@@ -219,7 +219,7 @@ fn described(what: &str, made: Option<Made>) -> String {
 }
 
 #[cold]
-fn tell_slow(whose: &str, callback: Option<&'static str>, took: Duration) {
+fn report_slow(whose: &str, callback: Option<&'static str>, took: Duration) {
     if caught_within(took) {
         // The panic was already reported, and it was printing its backtrace that took the time.
         return;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use super::{Core, Life, Reactor};
+use super::{Core, Reactor, RunState};
 use crate::report::report_error;
 
 thread_local! {
@@ -15,7 +15,7 @@ struct Reactors(RefCell<Vec<Weak<Core>>>);
 
 impl Drop for Reactors {
     fn drop(&mut self) {
-        self.0.take().iter().filter_map(Weak::upgrade).for_each(|core| tell_if_never_run(&core));
+        self.0.take().iter().filter_map(Weak::upgrade).for_each(|core| report_if_never_run(&core));
     }
 }
 
@@ -30,8 +30,8 @@ pub(super) fn watch(reactor: &Reactor) {
     noted.ok();
 }
 
-fn tell_if_never_run(core: &Core) {
-    if core.started.get() || core.life.get() == Life::Stopped {
+fn report_if_never_run(core: &Core) {
+    if core.started.get() || core.run_state.get() == RunState::Stopped {
         return;
     }
     if let Some((_, source)) = core.sources.borrow().all().first() {

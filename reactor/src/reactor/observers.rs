@@ -37,9 +37,9 @@ impl Observers {
     pub(crate) fn tell(&self, event: &Event) {
         for slot in [&self.recorder, &self.observer] {
             // Not borrowed during the call, because an observer may set another one.
-            let told = slot.borrow().clone();
-            if let Some(told) = told {
-                told(event);
+            let observer = slot.borrow().clone();
+            if let Some(observer) = observer {
+                observer(event);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::{Core, Life, Reactor};
+use super::{Core, Reactor, RunState};
 use crate::backend::Signal;
 use crate::event_log::{Event, Subject};
 
@@ -150,21 +150,21 @@ impl Reactor {
 
     fn stop_on_signal(&self, signal: Signal) {
         let stopping = self.0.stop_requested.get();
-        match self.0.life.get() {
-            Life::Running if !stopping => {
+        match self.0.run_state.get() {
+            RunState::Running if !stopping => {
                 log::info!("received {signal:?}: stopping");
                 self.0.stop_requested.set(true);
             }
-            Life::Running => self.hurry(signal),
-            Life::Preparing(_) => {
+            RunState::Running => self.hurry(signal),
+            RunState::Preparing(_) => {
                 self.hurry(signal);
-                self.0.life.set(Life::Preparing(Duration::ZERO));
+                self.0.run_state.set(RunState::Preparing(Duration::ZERO));
             }
-            Life::Finishing(_) => {
+            RunState::Finishing(_) => {
                 self.hurry(signal);
-                self.0.life.set(Life::Finishing(Duration::ZERO));
+                self.0.run_state.set(RunState::Finishing(Duration::ZERO));
             }
-            Life::Idle | Life::Stopped => {}
+            RunState::Idle | RunState::Stopped => {}
         }
     }
 

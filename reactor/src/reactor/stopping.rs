@@ -2,7 +2,7 @@
 //!
 //! A graceful stop advances in step 4 of a turn, and the loop keeps running while it waits:
 //!
-//! | life | done on entering it | advances |
+//! | state | done on entering it | advances |
 //! ---|---|---|
 //! | `Running`, asked to stop | nothing | in the next turn |
 //! | `Preparing(until)` | triggers before shutdown are called | when the Deferreds of [`Reactor::before_shutdown`] have fired, or at `until` |
@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Life, Reactor};
+use super::{Reactor, RunState};
 use crate::defer::{CallbackResult, maybe_deferred};
 use crate::error::ReactorError;
 use crate::reactor::source::Source;
@@ -41,7 +41,7 @@ impl Reactor {
     /// # Errors
     /// [`ReactorError::NotRunning`] if it is not running or is already stopping.
     pub fn stop(&self) -> Result<(), ReactorError> {
-        if self.0.life.get() != Life::Running || self.0.stop_requested.replace(true) {
+        if self.0.run_state.get() != RunState::Running || self.0.stop_requested.replace(true) {
             return Err(ReactorError::NotRunning);
         }
         self.nudge();
@@ -58,7 +58,7 @@ impl Reactor {
         }
         self.0.stop_requested.set(false);
         self.0.hurried.set(false);
-        self.0.life.set(Life::Idle);
+        self.0.run_state.set(RunState::Idle);
         Ok(())
     }
 
@@ -70,21 +70,21 @@ impl Reactor {
     /// Returns whether the reactor is stopping or has stopped. It then neither connects nor listens.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        matches!(self.0.life.get(), Life::Preparing(_) | Life::Finishing(_) | Life::Stopped)
+        matches!(self.0.run_state.get(), RunState::Preparing(_) | RunState::Finishing(_) | RunState::Stopped)
     }
 
     pub(super) fn advance_stop(&self) {
-        match self.0.life.get() {
-            Life::Running if self.0.stop_requested.get() => {
+        match self.0.run_state.get() {
+            RunState::Running if self.0.stop_requested.get() => {
                 self.fire(Phase::Before, SystemEvent::Shutdown);
                 if !self.0.stop_requested.replace(false) {
                     // A trigger crashed the reactor, which also ends the stop.
                     return;
                 }
-                self.0.life.set(Life::Preparing(self.stop_deadline()));
+                self.0.run_state.set(RunState::Preparing(self.stop_deadline()));
                 self.advance_stop();
             }
-            Life::Preparing(until) => {
+            RunState::Preparing(until) => {
                 let waiting = self.0.before_shutdown.get();
                 if waiting == 0 || self.0.timers.refresh() >= until {
                     if waiting > 0 {
@@ -93,18 +93,18 @@ impl Reactor {
                              them longer"
                         );
                     }
-                    self.0.life.set(Life::Finishing(self.stop_deadline()));
+                    self.0.run_state.set(RunState::Finishing(self.stop_deadline()));
                     self.call_all_sources(Source::shut_down);
                     self.advance_stop();
                 }
             }
-            Life::Finishing(until) => {
+            RunState::Finishing(until) => {
                 let left = self.0.sources.borrow().len();
                 if left == 0 || self.0.timers.refresh() >= until {
                     self.end_stop(left);
                 }
             }
-            Life::Idle | Life::Running | Life::Stopped => {}
+            RunState::Idle | RunState::Running | RunState::Stopped => {}
         }
     }
 
@@ -127,7 +127,7 @@ impl Reactor {
         if self.0.thread_calls.take_tasks_woken() {
             self.run_tasks(false);
         }
-        self.0.life.set(Life::Stopped);
+        self.0.run_state.set(RunState::Stopped);
         self.clear();
     }
 
@@ -151,7 +151,7 @@ impl Reactor {
     /// Ends the reactor in any state: connections are aborted, and everything it holds is dropped.
     pub(crate) fn dismantle(&self) {
         // During a panic no user code is called: it may be what panicked.
-        if self.0.life.get() != Life::Stopped && !thread::panicking() {
+        if self.0.run_state.get() != RunState::Stopped && !thread::panicking() {
             self.call_all_sources(Source::abort);
         }
         self.discard();
@@ -159,19 +159,19 @@ impl Reactor {
 
     /// Ends the reactor as if its process were gone: drops everything and calls nothing.
     pub(crate) fn discard(&self) {
-        self.0.life.set(Life::Stopped);
+        self.0.run_state.set(RunState::Stopped);
         self.clear();
     }
 
     /// Returns whether the sources were told to end: none is added any more.
     #[cfg(unix)]
     pub(super) fn is_ending(&self) -> bool {
-        matches!(self.0.life.get(), Life::Finishing(_) | Life::Stopped)
+        matches!(self.0.run_state.get(), RunState::Finishing(_) | RunState::Stopped)
     }
 
     /// Returns whether it has stopped for good.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.0.life.get() == Life::Stopped
+        self.0.run_state.get() == RunState::Stopped
     }
 
     /// Returns whether one of its callbacks is running.
@@ -224,13 +224,13 @@ impl Reactor {
         let waiting = Rc::clone(&self.0.before_shutdown);
         self.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move || {
             waiting.set(waiting.get() + 1);
-            let told = maybe_deferred(call).add_both(move |result| {
+            let reported = maybe_deferred(call).add_both(move |result| {
                 waiting.set(waiting.get() - 1);
                 if let Err(failure) = result {
                     report_error("before_shutdown", format_args!("a call before shutdown failed: {failure}"));
                 }
             });
-            told.detach();
+            reported.detach();
         })
     }
 }

@@ -227,7 +227,7 @@ mod tests {
         let first = queue.insert(seconds(10), Location::caller(), Box::new(|| ()));
         queue.insert(seconds(40), Location::caller(), Box::new(|| ()));
         assert!(queue.set_deadline(first, seconds(20)) && queue.set_deadline(first, seconds(30)));
-        assert_eq!(queue.next_deadline(), Some(seconds(10)), "nothing is moved while it is not due");
+        assert_eq!(queue.next_deadline(), Some(seconds(10)), "nothing is moved before it is due");
         assert!(queue.pop_due(seconds(10), u64::MAX).is_none());
         assert_eq!(queue.next_deadline(), Some(seconds(30)), "moved once, however often it was put off");
         assert_eq!(queue.pop_due(seconds(30), u64::MAX).map(|(sequence, ..)| sequence), Some(0));

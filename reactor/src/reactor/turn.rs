@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Life, Reactor};
+use super::{Reactor, RunState};
 use crate::error::{ReactorError, Result};
 use crate::event_log::Subject;
 use crate::task::Tasks;
@@ -62,7 +62,7 @@ impl Reactor {
         self.0.turn.set(self.0.turn.get() + 1);
         self.run_thread_calls();
         self.run_due_calls();
-        if self.0.life.get() != Life::Running || self.0.stop_requested.get() {
+        if self.0.run_state.get() != RunState::Running || self.0.stop_requested.get() {
             self.advance_stop();
             if !self.is_running() {
                 return Ok(());
@@ -148,7 +148,7 @@ impl Reactor {
         if self.is_queued() {
             return Some(Duration::ZERO);
         }
-        if self.0.life.get() == Life::Running && self.0.timers.queue.borrow().len() == 0 {
+        if self.0.run_state.get() == RunState::Running && self.0.timers.queue.borrow().len() == 0 {
             return max_wait;
         }
         let Some(deadline) = self.next_deadline() else { return max_wait };
@@ -160,7 +160,7 @@ impl Reactor {
     /// Returns whether something is queued for the next turn, which must then not wait.
     pub(crate) fn is_queued(&self) -> bool {
         let sources = self.0.sources.borrow();
-        let prepared = matches!(self.0.life.get(), Life::Preparing(_)) && self.0.before_shutdown.get() == 0;
+        let prepared = matches!(self.0.run_state.get(), RunState::Preparing(_)) && self.0.before_shutdown.get() == 0;
         sources.ready_count() + sources.ending_count() > 0
             || self.0.thread_calls.waiting()
             || self.0.thread_calls.tasks_woken()
@@ -177,7 +177,7 @@ impl Reactor {
 
     /// Returns whether a turn now would do something even if no socket is ready.
     pub(crate) fn wants_turn(&self) -> bool {
-        let finished = matches!(self.0.life.get(), Life::Finishing(_)) && self.0.sources.borrow().len() == 0;
+        let finished = matches!(self.0.run_state.get(), RunState::Finishing(_)) && self.0.sources.borrow().len() == 0;
         finished || self.is_queued() || self.next_deadline().is_some_and(|deadline| deadline <= self.0.backend.now())
     }
 
@@ -187,8 +187,8 @@ impl Reactor {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let call = self.0.timers.queue.borrow_mut().next_deadline();
-        let finishing = match self.0.life.get() {
-            Life::Preparing(until) | Life::Finishing(until) => Some(until),
+        let finishing = match self.0.run_state.get() {
+            RunState::Preparing(until) | RunState::Finishing(until) => Some(until),
             _ => None,
         };
         [call, finishing].into_iter().flatten().min()

@@ -227,14 +227,14 @@ impl Work {
     fn wait_for(self: &Rc<Self>, deferred: Deferred<()>) {
         self.waits.set(true);
         let work = Rc::clone(self);
-        let told = deferred.add_both(move |result| match result {
+        let reported = deferred.add_both(move |result| match result {
             Ok(()) => {
                 work.waits.set(false);
                 work.queue();
             }
             Err(failure) => work.end(&Err(failure)),
         });
-        told.detach();
+        reported.detach();
     }
 
     fn end(&self, result: &Result<(), Failure>) {

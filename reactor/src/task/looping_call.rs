@@ -181,14 +181,14 @@ impl Loop {
             schedule.count(self.reactor.now())
         };
         let result = if self.counting && count == 0 { crate::defer::succeed(()) } else { (self.function.borrow_mut())(count) };
-        let told = result.add_both(move |result| match result {
+        let reported = result.add_both(move |result| match result {
             Ok(()) if self.running.get() => self.schedule_from(self.time()),
             result => {
                 self.running.set(false);
                 self.end(result);
             }
         });
-        told.detach();
+        reported.detach();
     }
 
     fn end(&self, result: Result<(), Failure>) {

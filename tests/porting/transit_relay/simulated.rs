@@ -147,7 +147,7 @@ fn one_that_has_ended_its_stream_has_left() {
     assert_eq!(world.moods(), ["happy"]);
     ended.set_room(1 << 20);
     world.settle();
-    assert_eq!(ended.take_received().len(), b"ok\n".len() + 5000, "what was sent before comes all the same");
+    assert_eq!(ended.take_received().len(), b"ok\n".len() + 5000, "what was sent before still arrives");
     assert!(ended.has_end());
 }
 
@@ -163,7 +163,7 @@ fn whoever_sends_faster_than_the_partner_reads_is_held_back() {
     }
     fast.end();
     world.settle();
-    assert!(!slow.has_end(), "the end of the stream is read behind what comes before it");
+    assert!(!slow.has_end(), "the end of the stream is read after what precedes it");
     assert_eq!(world.log(), "");
     slow.set_room(4 << 20);
     world.settle();

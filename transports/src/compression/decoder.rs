@@ -182,7 +182,7 @@ impl Decoder {
     }
 
     /// Starts counting anew, as for another stream, although what follows may refer to what came before.
-    pub(super) const fn count_anew(&mut self) {
+    pub(super) const fn restart_count(&mut self) {
         (self.given, self.skipped, self.taken) = (0, 0, 0);
     }
 

@@ -48,7 +48,7 @@ pub(crate) struct DecoderMemory {
     unpaid: Cell<usize>,
     ended: Cell<u64>,
     /// It was logged that the limit is reached; it is logged again once half of the memory has been free.
-    told: Cell<bool>,
+    reported: Cell<bool>,
     /// The decoders that hold something.
     places: RefCell<Vec<Rc<Place>>>,
     /// The reactor whose connections they belong to.
@@ -84,7 +84,7 @@ impl Default for DecoderMemory {
             held: Cell::new(0),
             unpaid: Cell::new(0),
             ended: Cell::new(0),
-            told: Cell::new(false),
+            reported: Cell::new(false),
             places: RefCell::default(),
             reactor: None,
         }
@@ -156,7 +156,7 @@ impl DecoderMemory {
     /// Counts a stream that has to end, and logs the first.
     fn end_one(&self) {
         self.ended.set(self.ended.get() + 1);
-        if !self.told.replace(true) {
+        if !self.reported.replace(true) {
             log::warn!(
                 "decompressors hold {} bytes, {} of them for hardly any input, and may hold {} (set_decompression_memory): \
                  streams that hold the most for what they were sent are ended first; allow more, or smaller windows \
@@ -188,7 +188,7 @@ impl DecoderMemory {
         }
         let limit = self.limit.get();
         if self.held.get() <= limit / 2 && self.unpaid.get() <= limit / SHARE_UNPAID / 2 {
-            self.told.set(false);
+            self.reported.set(false);
         }
     }
 }

@@ -139,7 +139,7 @@ fn receive_in(layer: &mut CompressionLayer, wire: &[u8], piece: usize, room: usi
                 let held = layer.held_back();
                 let sure = announcement::recognise(held, Place::Start) == Verdict::Prefix { sure: true };
                 let freed = held.is_empty() || layer.deadline().is_some() || sure;
-                assert!(freed, "bytes are held back that no time will free");
+                assert!(freed, "bytes are held back that no timer will release");
                 break;
             }
         }

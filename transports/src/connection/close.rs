@@ -23,7 +23,7 @@ impl StreamConnection {
         self.report_fault(callback, &reason);
         let producer = {
             let mut state = self.state.borrow_mut();
-            state.life.fail(reason.clone());
+            state.lifecycle.fail(reason.clone());
             state.take_producer()
         };
         self.stop_producer(producer);
@@ -33,17 +33,17 @@ impl StreamConnection {
 
     /// Advances the close as far as possible now.
     pub(super) fn advance_close(self: &Rc<Self>) {
-        if !self.state.borrow().life.is_doomed() {
+        if !self.state.borrow().lifecycle.is_doomed() {
             self.end_writing();
             let mut state = self.state.borrow_mut();
             // Nothing is left to write, and nothing to wait for once the peer's end was seen, or if we never write.
-            if state.has_ended() || state.life.is_closing() && state.only_reads() {
-                let reason = state.life.close_reason();
-                state.life.doom(reason);
+            if state.has_ended() || state.lifecycle.is_closing() && state.only_reads() {
+                let reason = state.lifecycle.close_reason();
+                state.lifecycle.doom(reason);
             }
         }
         // The callback for the end of our stream may have aborted.
-        if self.state.borrow().life.is_doomed() { self.lose() } else { self.arm_close_timer() }
+        if self.state.borrow().lifecycle.is_doomed() { self.lose() } else { self.arm_close_timer() }
     }
 
     /// Ends our stream if that was requested and everything is sent.
@@ -53,18 +53,18 @@ impl StreamConnection {
             return;
         }
         if state.outgoing.is_writable() {
-            let end = if state.life.is_cut() { Chain::break_off } else { Chain::finish };
+            let end = if state.lifecycle.is_cut() { Chain::break_off } else { Chain::finish };
             self.write_through(&mut state, end);
             state.outgoing.finish();
             self.flush(&mut state);
         }
         #[cfg(feature = "tls")]
-        if state.life.is_closing()
+        if state.lifecycle.is_closing()
             && let Some(layer) = state.chain.as_mut().and_then(|chain| chain.tls_mut())
         {
             layer.give_up_pointless_handshake();
             // What waited to be sent is dropped, so a producer that was paused for it goes on.
-            state.note_congestion();
+            state.update_congestion();
         }
         if state.unsent() > 0 || state.outgoing.has_failed() {
             return;
@@ -79,9 +79,9 @@ impl StreamConnection {
             log::debug!("connection {}: ending our stream failed: {error}", self.id);
         }
         state.hint_at_acknowledgement(self.shared.reactor.now());
-        let told = state.life.is_open();
+        let is_open = state.lifecycle.is_open();
         drop(state);
-        if told {
+        if is_open {
             self.call(Callback::WriteConnectionLost);
             // What the callback asked for, such as a close, is due now.
             self.wake(&self.state.borrow());
@@ -92,7 +92,7 @@ impl StreamConnection {
     fn arm_close_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         let (timeout, ended) = (state.close_timeout(), state.outgoing.has_ended());
-        let Some(close) = state.life.close_mut().filter(|close| close.timer.is_none()) else { return };
+        let Some(close) = state.lifecycle.close_mut().filter(|close| close.timer.is_none()) else { return };
         let now = self.shared.reactor.now();
         let progress = close.progress.get_or_insert_with(|| Progress::new(now, ended));
         let connection = Rc::downgrade(self);
@@ -106,14 +106,14 @@ impl StreamConnection {
     /// Ends the close if the peer has everything, or has taken nothing for too long.
     fn look_after_peer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        if let Some(close) = state.life.close_mut() {
+        if let Some(close) = state.lifecycle.close_mut() {
             close.timer = None;
         }
         // The system reports room only once a third of a full buffer is free. A slow peer may have made less.
         state.writable = true;
         self.flush(&mut state);
         if let Some(reason) = state.close_so_far(self.shared.reactor.now()) {
-            state.life.doom(reason);
+            state.lifecycle.doom(reason);
         }
         drop(state);
         self.settle();
@@ -122,7 +122,7 @@ impl StreamConnection {
     /// Ends a doomed connection now: closes the socket, and calls `connection_lost`. Called from the loop only.
     pub(super) fn lose(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        let Some(doom) = state.life.lose() else { return };
+        let Some(doom) = state.lifecycle.lose() else { return };
         let unsent = state.output.len();
         state.output.clear(&self.shared.buffers);
         let lingering = self.end_socket(&mut state, unsent > 0 || doom.resets);
@@ -216,7 +216,7 @@ impl State {
     /// Whether our stream is to end, by a half-close or a close, and no producer has more to write.
     fn wants_write_end(&self) -> bool {
         match self.outgoing {
-            Outgoing::Open => self.life.is_closing() && !self.waits_for_producer(),
+            Outgoing::Open => self.lifecycle.is_closing() && !self.waits_for_producer(),
             Outgoing::Ending => !self.waits_for_producer(),
             Outgoing::Finished => true,
             Outgoing::Ended | Outgoing::Failed => false,
@@ -236,7 +236,7 @@ impl State {
     /// The peer may have acknowledged our end: a close that waits for that checks soon. Further hints do not put the check off.
     pub(super) fn hint_at_acknowledgement(&mut self, now: Duration) {
         let patience = self.close_timeout().flush;
-        if let Some(close) = self.life.close_mut()
+        if let Some(close) = self.lifecycle.close_mut()
             && let Some(progress) = &mut close.progress
             && progress.hint()
         {
@@ -248,12 +248,12 @@ impl State {
     /// Checks how much the peer has acknowledged, and returns the reason if the close is over.
     fn close_so_far(&mut self, now: Duration) -> Option<Reason> {
         let patience = self.close_timeout().flush;
-        let close = self.life.close_mut()?;
+        let close = self.lifecycle.close_mut()?;
         let progress = close.progress.as_mut()?;
         let left = progress.look(&**self.stream.as_ref()?, self.bytes_sent, now);
         let stuck = progress.is_stuck(now, patience);
         if self.outgoing.has_ended() && left == 0 || stuck && close.gave_up {
-            return Some(self.life.close_reason());
+            return Some(self.lifecycle.close_reason());
         }
         stuck.then_some(Reason::TimedOut(Deadline::Flush))
     }

@@ -16,7 +16,7 @@ impl StreamConnection {
     /// Fires once there are at most so many unsent bytes; fails with the reason if the connection is lost before.
     pub(super) fn when_unsent(&self, at_most: usize) -> Deferred<()> {
         let mut state = self.state.borrow_mut();
-        if state.life.is_lost() {
+        if state.lifecycle.is_lost() {
             return defer::fail(Reason::ConnectionDone);
         }
         if state.has_drained_to(at_most) {
@@ -38,11 +38,11 @@ impl StreamConnection {
             // A failure to write is reported then, and the rest is sent later.
             self.settle_later(&state);
         }
-        state.has_drained_to(0) && !state.life.is_lost()
+        state.has_drained_to(0) && !state.lifecycle.is_lost()
     }
 
     /// Called from the loop only.
-    pub(super) fn tell_drained(&self) {
+    pub(super) fn notify_drained(&self) {
         loop {
             // Taken out before it fires: its callbacks may write, and wait again.
             let drained = self.state.borrow_mut().take_drained();
@@ -57,7 +57,7 @@ impl State {
     /// the end of the turn, since its compressed size is unknown.
     fn has_drained_to(&self, at_most: usize) -> bool {
         let gathers = at_most == 0 && self.chain.as_ref().is_some_and(|chain| chain.is_dirty());
-        self.unsent() <= at_most && !gathers && !self.outgoing.has_failed() && !self.life.is_doomed()
+        self.unsent() <= at_most && !gathers && !self.outgoing.has_failed() && !self.lifecycle.is_doomed()
     }
 
     fn take_drained(&mut self) -> Option<Waiter> {

@@ -42,7 +42,7 @@ impl Output {
         if matches!(self, Self::Shared(_)) {
             self.queue(buffers);
         }
-        let Self::Own(unsent) = self else { unreachable!("it was made that") };
+        let Self::Own(unsent) = self else { unreachable!("it was just made so") };
         unsent.get_or_insert_with(|| buffers.take())
     }
 

@@ -4,15 +4,15 @@
 //! `connection_lost` is called once, with the first reason that was a fault, or else with the first reason; from one moment on,
 //! before the last bytes are sent, all writes are refused; and the end of each stream is reported once.
 //!
-//! The connection as a whole, [`Life`]:
+//! The connection as a whole, [`Lifecycle`]:
 //!
 //! | event | `Open` | `Closing` | `Doomed` | `Lost` |
 //! |---|---|---|---|---|
-//! | [`close`](Life::close): a close is requested | `Closing` | | | |
-//! | [`fail`](Life::fail): a callback has failed | `Closing` | `Closing`, with this reason unless there was a fault | | |
-//! | [`give_up`](Life::give_up): a layer has failed, and informs the peer | `Closing` | the same | | |
-//! | [`doom`](Life::doom): nothing more can or may be sent | `Doomed` | `Doomed`, with the fault that closed it if there was one | | |
-//! | [`lose`](Life::lose): called from the loop | | | `Lost` | |
+//! | [`close`](Lifecycle::close): a close is requested | `Closing` | | | |
+//! | [`fail`](Lifecycle::fail): a callback has failed | `Closing` | `Closing`, with this reason unless there was a fault | | |
+//! | [`give_up`](Lifecycle::give_up): a layer has failed, and informs the peer | `Closing` | the same | | |
+//! | [`doom`](Lifecycle::doom): nothing more can or may be sent | `Doomed` | `Doomed`, with the fault that closed it if there was one | | |
+//! | [`lose`](Lifecycle::lose): called from the loop | | | `Lost` | |
 //!
 //! Our stream, [`Outgoing`]:
 //!
@@ -22,7 +22,7 @@
 //! | [`finish`](Outgoing::finish): the layers have ended their streams | `Finished` | `Finished` | | | |
 //! | [`end`](Outgoing::end): everything was sent, and our FIN | | | `Ended` | | |
 //! | [`fail`](Outgoing::fail): the system has refused to send | `Failed` | `Failed` | `Failed` | `Failed` | |
-//! | [`tell_failure`](Outgoing::tell_failure): the failure is being reported | | | | | `Ended` |
+//! | [`report_failure`](Outgoing::report_failure): the failure is being reported | | | | | `Ended` |
 //! | [`be_absent`](Outgoing::be_absent): the connection only reads | `Ended` | `Ended` | `Ended` | `Ended` | `Ended` |
 //!
 //! The peer's stream, [`Incoming`]:
@@ -41,9 +41,9 @@ use torsade_reactor::DelayedCall;
 
 use super::progress::Progress;
 
-/// The life of a connection as a whole.
+/// The lifecycle of a connection as a whole.
 #[derive(Debug, Default)]
-pub(super) enum Life {
+pub(super) enum Lifecycle {
     #[default]
     Open,
     /// A graceful close: nothing is delivered any more, and what was written is still sent.
@@ -103,7 +103,7 @@ pub(super) enum Incoming {
     Ended,
 }
 
-impl Life {
+impl Lifecycle {
     /// Closes gracefully, with this reason unless there is one already.
     pub(super) fn close(&mut self, reason: Reason) {
         if matches!(self, Self::Open) {
@@ -230,7 +230,7 @@ impl Outgoing {
     }
 
     /// The system's refusal is being reported.
-    pub(super) const fn tell_failure(&mut self) {
+    pub(super) const fn report_failure(&mut self) {
         if matches!(self, Self::Failed) {
             *self = Self::Ended;
         }

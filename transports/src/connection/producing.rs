@@ -121,7 +121,7 @@ impl State {
         producer: Box<dyn Producer>,
         streaming: bool,
     ) -> Result<(), (ProducerError, Box<dyn Producer>)> {
-        if self.life.is_lost() || self.outgoing.has_finished() {
+        if self.lifecycle.is_lost() || self.outgoing.has_finished() {
             return Err((ProducerError::Closed, producer));
         }
         let rare = self.rare();
@@ -155,7 +155,7 @@ impl State {
     }
 
     pub(super) fn take_spent_consumers(&mut self) -> Option<Consumers> {
-        if self.rare_if_any()?.consumers.is_empty() || self.life.is_open() && !self.incoming.has_ended() {
+        if self.rare_if_any()?.consumers.is_empty() || self.lifecycle.is_open() && !self.incoming.has_ended() {
             return None;
         }
         let rare = self.rare();
@@ -185,7 +185,7 @@ impl State {
 
     fn due_producer_call(&self) -> Option<Call> {
         let registered = self.rare_if_any()?.producer.as_ref()?;
-        if self.life.is_lost() || self.life.is_doomed() {
+        if self.lifecycle.is_lost() || self.lifecycle.is_doomed() {
             return None;
         }
         if !registered.streaming {

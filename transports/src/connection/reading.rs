@@ -46,7 +46,7 @@ impl StreamConnection {
     /// Makes the loop come back to this connection in its next turn.
     pub(super) fn wake(&self, state: &State) {
         self.work.reconsider();
-        if !state.life.is_lost() {
+        if !state.lifecycle.is_lost() {
             self.shared.reactor.requeue(self.token.get(), Ready::NONE);
         }
     }
@@ -81,7 +81,7 @@ impl StreamConnection {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 let cause = state.take_refusal().unwrap_or(error);
-                state.life.doom(cause.into());
+                state.lifecycle.doom(cause.into());
             }
         }
     }
@@ -111,7 +111,7 @@ impl StreamConnection {
             }
             chain.passed_in(wire.len() as u64);
         }
-        self.note_unsought(&mut state, wire);
+        self.check_unsought(&mut state, wire);
         state.bytes_in += wire.len() as u64;
         drop(state);
         self.call(Callback::Data(wire));
@@ -119,16 +119,16 @@ impl StreamConnection {
 
     /// Reports once if bytes that are about to be delivered unchanged announce a compressed stream.
     #[inline]
-    fn note_unsought(&self, state: &mut State, plain: &[u8]) {
-        if unsought::is_worth_a_look(plain, state.bytes_in) && !state.hushed {
-            self.tell_unsought(state, plain);
+    fn check_unsought(&self, state: &mut State, plain: &[u8]) {
+        if unsought::is_worth_a_look(plain, state.bytes_in) && !state.silenced {
+            self.report_unsought(state, plain);
         }
     }
 
     #[cold]
-    fn tell_unsought(&self, state: &mut State, plain: &[u8]) {
+    fn report_unsought(&self, state: &mut State, plain: &[u8]) {
         let Some((format, before)) = unsought::find(plain, state.bytes_in) else { return };
-        state.hushed = true;
+        state.silenced = true;
         state.unsought = Some(format);
         let (id, peer) = (self.id, &self.peer);
         let remedy = if before == 0 { "Detect::AtStart" } else { "Detect::Anywhere" };
@@ -165,7 +165,7 @@ impl StreamConnection {
                 state.readable = false;
             }
             if state.chain.as_ref().is_some_and(|chain| chain.passes_plain()) {
-                self.note_unsought(&mut state, &plain);
+                self.check_unsought(&mut state, &plain);
             }
             state.bytes_in += plain.len() as u64;
             if state.chain.as_mut().is_some_and(|chain| chain.drop_spent()) {
@@ -173,7 +173,7 @@ impl StreamConnection {
             }
             (plain, result)
         };
-        let completed = self.note_handshake();
+        let completed = self.report_handshake();
         self.deliver_plain(&plain, result.err());
         self.shared.give_plain_buffer(plain);
         // Input that came with the end of the handshake: so the answer leaves together with our last handshake message.
@@ -183,17 +183,17 @@ impl StreamConnection {
     }
 
     /// Calls `handshake_completed` once, unless the connection is closing. No data comes in the same step.
-    fn note_handshake(self: &Rc<Self>) -> bool {
-        let told = {
+    fn report_handshake(self: &Rc<Self>) -> bool {
+        let is_due = {
             let mut state = self.state.borrow_mut();
             let completed = state.chain.as_mut().is_some_and(|chain| chain.take_handshake_completed());
-            completed && state.life.is_open()
+            completed && state.lifecycle.is_open()
         };
-        if told {
+        if is_due {
             self.call(Callback::HandshakeCompleted);
-            self.tell_ready();
+            self.notify_ready();
         }
-        told
+        is_due
     }
 
     /// Delivers the output of the layers, and then handles their failure.
@@ -214,7 +214,7 @@ impl StreamConnection {
             self.write_through(&mut state, Chain::flush);
             state.give_up(reason);
         } else {
-            state.life.doom(reason);
+            state.lifecycle.doom(reason);
         }
     }
 
@@ -242,15 +242,15 @@ impl StreamConnection {
     }
 
     fn end_reading(self: &Rc<Self>) {
-        let told = {
+        let is_open = {
             let mut state = self.state.borrow_mut();
             state.incoming.end();
             if let Some(error) = state.take_refusal() {
-                state.life.doom(error.into());
+                state.lifecycle.doom(error.into());
             }
-            state.life.is_open()
+            state.lifecycle.is_open()
         };
-        if told {
+        if is_open {
             self.call(Callback::ReadConnectionLost);
         }
     }

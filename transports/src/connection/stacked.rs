@@ -26,7 +26,7 @@ impl StreamConnection {
         let connection = Self::new(shared, peer, protocol);
         connection.state.borrow_mut().rare().on_lost = Some(on_lost);
         if crate::tls::is_client(tls) {
-            connection.note_made_by_us();
+            connection.detect_at_start();
         }
         connection.enter(stream, &Layers { tls: Some(tls.clone()), ..Layers::default() })?;
         Ok(Rc::downgrade(&connection))
@@ -73,7 +73,7 @@ impl StreamConnection {
     /// Ends this connection, since the transport below is lost.
     pub(crate) fn lose_below(self: &Rc<Self>, reason: &Reason) {
         self.shared.reactor.call_for(self.token.get(), |_| {
-            self.state.borrow_mut().life.doom(reason.clone());
+            self.state.borrow_mut().lifecycle.doom(reason.clone());
             self.settle();
         });
     }

@@ -23,7 +23,7 @@ impl ConnectionTls for StreamConnection {
         let (reactor, token) = (self.shared.reactor.clone(), self.token.get());
         layer.on_cut_off(move || reactor.requeue(token, Ready::NONE));
         if injected > 0 {
-            state.life.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
+            state.lifecycle.doom(Reason::Tls(TlsError::Injected { bytes: injected }));
             self.settle_later(&state);
             return Err(StartTlsError::Injected { bytes: injected });
         }

@@ -13,7 +13,7 @@ use crate::connection::output::Output;
 use crate::connection::shared::HIGH_WATERMARK;
 
 use super::draining::Waiter;
-use super::phase::{Incoming, Life, Outgoing};
+use super::phase::{Incoming, Lifecycle, Outgoing};
 use super::registered_producer::RegisteredProducer;
 use super::{OnLost, OnMade};
 
@@ -41,7 +41,7 @@ pub(super) struct State {
     pub(super) output: Output,
     pub(super) chain: Option<Box<Chain>>,
     pub(super) rare: Option<Box<Rare>>,
-    pub(super) life: Life,
+    pub(super) lifecycle: Lifecycle,
     pub(super) outgoing: Outgoing,
     pub(super) incoming: Incoming,
     /// The socket itself has ended: no more input can come, so closing it cannot cause a reset.
@@ -65,7 +65,7 @@ pub(super) struct State {
     /// `reading_resumed` is to be called.
     pub(super) resumed: bool,
     /// Undetected announcements are no longer logged: one was, or the program has switched detection off.
-    pub(super) hushed: bool,
+    pub(super) silenced: bool,
     /// The format of an undetected announcement.
     pub(super) unsought: Option<Format>,
     /// Plain bytes of each direction so far; bytes given back count when they are delivered again.
@@ -188,7 +188,7 @@ impl State {
         self.stream()?.unix().ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this is not a UNIX socket connection"))
     }
 
-    pub(super) fn note_readiness(&mut self, ready: Ready) {
+    pub(super) fn update_readiness(&mut self, ready: Ready) {
         self.writable |= ready.contains(Ready::WRITABLE);
         self.readable |= ready.intersects(Ready::READABLE | Ready::READ_CLOSED | Ready::ERROR);
         self.reads_on |= ready.contains(Ready::READ_CLOSED);
@@ -199,14 +199,14 @@ impl State {
     #[inline]
     pub(super) fn has_failed_unseen(&self) -> bool {
         let unread = self.paused || self.incoming.has_ended();
-        unread && self.failed || (unread || self.life.is_closing()) && self.outgoing.has_failed()
+        unread && self.failed || (unread || self.lifecycle.is_closing()) && self.outgoing.has_failed()
     }
 
     /// Ends a connection that [`has_failed_unseen`](Self::has_failed_unseen). After both streams have ended gracefully there is
     /// nothing left to fail.
     #[inline]
-    pub(super) fn note_failure(&mut self) {
-        if self.has_failed_unseen() && !self.has_ended() && !self.life.is_lost() {
+    pub(super) fn handle_failure(&mut self) {
+        if self.has_failed_unseen() && !self.has_ended() && !self.lifecycle.is_lost() {
             self.fail_unseen();
         }
     }
@@ -217,12 +217,12 @@ impl State {
         let refused = self.take_refusal();
         let found = || self.stream().and_then(Stream::take_error).unwrap_or_else(Some);
         if let Some(error) = refused.or_else(found) {
-            self.life.doom(error.into());
+            self.lifecycle.doom(error.into());
         }
     }
 
     /// Notes that the system has refused to send.
-    pub(super) fn note_refusal(&mut self, error: io::Error) {
+    pub(super) fn record_refusal(&mut self, error: io::Error) {
         self.outgoing.fail();
         self.rare().refusal.get_or_insert(error);
     }
@@ -230,7 +230,7 @@ impl State {
     /// Takes the system's refusal, which is about to be reported.
     pub(super) fn take_refusal(&mut self) -> Option<io::Error> {
         let refusal = self.rare.as_mut()?.refusal.take();
-        self.outgoing.tell_failure();
+        self.outgoing.report_failure();
         refusal
     }
 
@@ -245,7 +245,7 @@ impl State {
 
     /// Whether writes are accepted.
     pub(super) const fn takes_output(&self) -> bool {
-        self.outgoing.is_writable() && !self.life.is_doomed() && !self.life.is_lost()
+        self.outgoing.is_writable() && !self.lifecycle.is_doomed() && !self.lifecycle.is_lost()
     }
 
     /// Notes that a read was short: nothing is left, unless it [reads on](Self::reads_on).
@@ -255,7 +255,7 @@ impl State {
 
     /// Whether data may be delivered to the protocol.
     pub(super) const fn is_reading(&self) -> bool {
-        !self.paused && self.life.is_open() && (!self.congested || self.read_while_congested)
+        !self.paused && self.lifecycle.is_open() && (!self.congested || self.read_while_congested)
     }
 
     /// Whether there is input, and it is wanted: by the protocol, by a handshake, or to find the end of the stream while closing.
@@ -268,15 +268,15 @@ impl State {
     /// Whether the peer's stream has not ended, and its input is wanted.
     #[inline]
     pub(super) fn takes_more(&self) -> bool {
-        let wanted = self.is_reading() || self.life.is_closing() || self.is_handshaking();
-        wanted && !(self.incoming.has_ended() || self.life.is_lost())
+        let wanted = self.is_reading() || self.lifecycle.is_closing() || self.is_handshaking();
+        wanted && !(self.incoming.has_ended() || self.lifecycle.is_lost())
     }
 
     /// Whether only input and output can be due: no layers, no producer, no waiters, no end under way.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         let quiet = self.rare_if_any().is_none_or(Rare::is_quiet);
-        self.chain.is_none() && quiet && self.life.is_open() && self.outgoing.is_open()
+        self.chain.is_none() && quiet && self.lifecycle.is_open() && self.outgoing.is_open()
     }
 
     /// Puts back bytes of the wire, to be read again before the socket.
@@ -296,7 +296,7 @@ impl State {
     /// Whether there is something to do that no event of the socket will report.
     #[inline]
     pub(super) fn wants_turn(&self) -> bool {
-        !self.life.is_lost() && (self.wants_input() || self.resumed && self.is_reading() || self.producer_is_due())
+        !self.lifecycle.is_lost() && (self.wants_input() || self.resumed && self.is_reading() || self.producer_is_due())
     }
 
     /// Whether the layers have input that can be processed now; while the protocol is paused, only a handshake's.
@@ -313,27 +313,27 @@ impl State {
 
     /// Whether input is dropped, since neither the protocol nor a layer wants it any more.
     pub(super) fn drops_input(&self) -> bool {
-        self.life.is_closing() && !self.is_handshaking()
+        self.lifecycle.is_closing() && !self.is_handshaking()
     }
 
     /// A layer has failed and has written why to the peer: closes once that is sent.
     pub(super) fn give_up(&mut self, reason: Reason) {
         self.outgoing.finish();
-        self.life.give_up(reason);
+        self.lifecycle.give_up(reason);
         self.rare().close_timeout = CloseTimeout { flush: FAILURE_LINGER, linger: FAILURE_LINGER };
-        if let Some(close) = self.life.close_mut() {
+        if let Some(close) = self.lifecycle.close_mut() {
             close.look_in(FAILURE_LINGER);
         }
     }
 
     /// Closes gracefully, since the reactor stops. Returns the producer, which has to be stopped.
     pub(super) fn shut_down(&mut self) -> Option<RegisteredProducer> {
-        self.life.close(Reason::ShuttingDown);
+        self.lifecycle.close(Reason::ShuttingDown);
         self.take_producer()
     }
 
     pub(super) fn check_open(&self) -> Result<(), CompressionError> {
-        if self.life.is_open() && !self.outgoing.has_finished() { Ok(()) } else { Err(CompressionError::Closed) }
+        if self.lifecycle.is_open() && !self.outgoing.has_finished() { Ok(()) } else { Err(CompressionError::Closed) }
     }
 
     pub(super) fn close_timeout(&self) -> CloseTimeout {
@@ -355,9 +355,9 @@ impl State {
     }
 
     /// Notes that something was appended to the output.
-    pub(super) fn note_output(&mut self) {
+    pub(super) fn check_unsent(&mut self) {
         if self.is_overfull() {
-            self.note_overfull();
+            self.handle_overfull();
         }
     }
 
@@ -369,11 +369,11 @@ impl State {
 
     /// Handles unsent bytes that have reached the high watermark or the cap.
     #[cold]
-    pub(super) fn note_overfull(&mut self) {
-        self.note_congestion();
+    pub(super) fn handle_overfull(&mut self) {
+        self.update_congestion();
         let cap = self.rare.as_ref().map_or(CAP, |rare| rare.cap);
         if self.unsent() > cap {
-            self.life.doom(Reason::LimitExceeded { what: "unsent output", limit: cap });
+            self.lifecycle.doom(Reason::LimitExceeded { what: "unsent output", limit: cap });
         }
     }
 
@@ -391,7 +391,7 @@ impl State {
     }
 
     /// Brings `congested` up to date with the unsent bytes.
-    pub(super) fn note_congestion(&mut self) {
+    pub(super) fn update_congestion(&mut self) {
         let unsent = self.unsent();
         if self.congested {
             if unsent <= self.watermarks().0 {

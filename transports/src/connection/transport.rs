@@ -70,7 +70,7 @@ impl Connection for StreamConnection {
 
     fn lose_connection(&self) {
         let mut state = self.state.borrow_mut();
-        state.life.close(Reason::ConnectionDone);
+        state.lifecycle.close(Reason::ConnectionDone);
         self.settle_later(&state);
     }
 
@@ -82,7 +82,7 @@ impl Connection for StreamConnection {
 
     fn abort_connection(&self) {
         let mut state = self.state.borrow_mut();
-        state.life.doom(Reason::ConnectionAborted);
+        state.lifecycle.doom(Reason::ConnectionAborted);
         self.settle_later(&state);
     }
 
@@ -93,15 +93,15 @@ impl Connection for StreamConnection {
 
     fn tasks(&self) -> Option<TaskGroup> {
         let mut state = self.state.borrow_mut();
-        (!state.life.is_lost()).then(|| state.rare().tasks.get_or_insert_default().clone())
+        (!state.lifecycle.is_lost()).then(|| state.rare().tasks.get_or_insert_default().clone())
     }
 
     fn is_connected(&self) -> bool {
-        !self.state.borrow().life.is_lost()
+        !self.state.borrow().lifecycle.is_lost()
     }
 
     fn is_closing(&self) -> bool {
-        self.state.borrow().life.is_closing()
+        self.state.borrow().lifecycle.is_closing()
     }
 
     fn pause_producing(&self) {
@@ -154,12 +154,12 @@ impl Connection for StreamConnection {
 
     fn unread(&self, data: &[u8]) {
         let mut state = self.state.borrow_mut();
-        if state.life.is_lost() {
+        if state.lifecycle.is_lost() {
             return;
         }
         if !data.is_empty() && state.is_handshaking() {
             // They came in plaintext, and nothing in plaintext is delivered after the switch.
-            state.life.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
+            state.lifecycle.doom(Reason::Tls(TlsError::Injected { bytes: data.len() }));
         } else if !data.is_empty() {
             state.bytes_in = state.bytes_in.saturating_sub(data.len() as u64);
             state.chain.get_or_insert_default().unread(data);
@@ -195,7 +195,7 @@ impl Connection for StreamConnection {
     fn add_consumer(&self, registration: &Rc<Registration>) {
         let mut state = self.state.borrow_mut();
         state.rare().consumers.add(registration);
-        if state.life.is_lost() {
+        if state.lifecycle.is_lost() {
             drop(state);
             self.leave_consumers();
         } else {
@@ -266,7 +266,7 @@ impl ConnectionLimits for StreamConnection {
         let mut state = self.state.borrow_mut();
         state.set_watermarks(low, high);
         // Now, so that the next question about room uses the new watermarks.
-        state.note_congestion();
+        state.update_congestion();
         self.settle_later(&state);
     }
 
@@ -299,12 +299,12 @@ impl ConnectionCompression for StreamConnection {
     fn expect_compression(&self, decompression: &Decompression, rest: &[u8]) -> Result<(), CompressionError> {
         let mut state = self.state.borrow_mut();
         // Our own stream may have ended: this is about the peer's.
-        if !state.life.is_open() {
+        if !state.lifecycle.is_open() {
             return Err(CompressionError::Closed);
         }
         if !rest.is_empty() && state.is_handshaking() {
             // They came in plaintext, and nothing in plaintext is delivered after the switch.
-            state.life.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
+            state.lifecycle.doom(Reason::Tls(TlsError::Injected { bytes: rest.len() }));
             self.settle_later(&state);
             return Err(CompressionError::Closed);
         }
@@ -316,9 +316,9 @@ impl ConnectionCompression for StreamConnection {
 
     fn set_detection(&self, detect: Detect) {
         let mut state = self.state.borrow_mut();
-        if !state.life.is_lost() {
+        if !state.lifecycle.is_lost() {
             self.with_compression(&mut state, |layer| layer.set_detect(detect));
-            state.hushed = detect == Detect::Off;
+            state.silenced = detect == Detect::Off;
             // Bytes that were held back under the old setting may be due.
             self.wake(&state);
         }
@@ -326,7 +326,7 @@ impl ConnectionCompression for StreamConnection {
 
     fn set_decompression_limits(&self, limits: &Decompression) {
         let mut state = self.state.borrow_mut();
-        if !state.life.is_lost() {
+        if !state.lifecycle.is_lost() {
             self.with_compression(&mut state, |layer| layer.set_limits(limits));
         }
     }

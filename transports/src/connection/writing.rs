@@ -31,7 +31,7 @@ impl StreamConnection {
         }
         state.bytes_out += (buffer.len() - before) as u64;
         if unsent.len() >= state.noted_from as usize {
-            state.note_overfull();
+            state.handle_overfull();
             self.work.reconsider();
         }
     }
@@ -43,7 +43,7 @@ impl StreamConnection {
         if state.takes_output() {
             state.bytes_out += length;
             self.write_through(state, |chain, wire, now| chain.write(pieces, wire, now));
-            state.note_output();
+            state.check_unsent();
             self.work.reconsider();
         } else {
             log::debug!("connection {}: {length} bytes written after its end are dropped", self.id);
@@ -61,7 +61,7 @@ impl StreamConnection {
         }
         state.bytes_out += length as u64;
         if state.output.share(bytes, length, &self.shared.buffers) >= state.noted_from as usize {
-            state.note_overfull();
+            state.handle_overfull();
             self.work.reconsider();
         }
     }
@@ -81,7 +81,7 @@ impl StreamConnection {
         if let Some(form) = form {
             state.output.share(&form, form.len(), &self.shared.buffers);
         }
-        state.note_output();
+        state.check_unsent();
         self.work.reconsider();
     }
 
@@ -89,11 +89,11 @@ impl StreamConnection {
     pub(super) fn work_compressor(&self, step: impl FnOnce(&mut Chain, &mut Vec<u8>, Duration) -> Result<(), Reason>) {
         let mut state = self.state.borrow_mut();
         // After an abort nothing is sent. After a failed write the streams go on, since it was not reported yet.
-        if state.life.is_doomed() {
+        if state.lifecycle.is_doomed() {
             return;
         }
         self.write_through(&mut state, step);
-        state.note_output();
+        state.check_unsent();
         self.settle_later(&state);
     }
 
@@ -110,13 +110,13 @@ impl StreamConnection {
             state.output.clear(&self.shared.buffers);
         }
         if let Err(reason) = result {
-            state.life.doom(reason);
+            state.lifecycle.doom(reason);
         }
     }
 
     /// Flushes the layers, and writes the output to the socket, once.
     pub(super) fn flush(&self, state: &mut State) {
-        if state.life.is_lost() || state.life.is_doomed() {
+        if state.lifecycle.is_lost() || state.lifecycle.is_doomed() {
             return;
         }
         // Even if everything is finished: the end itself may have waited for a handshake.
@@ -133,10 +133,10 @@ impl StreamConnection {
             self.write_socket(state);
         }
         if state.is_congested() || state.is_overfull() {
-            state.note_congestion();
+            state.update_congestion();
             if !state.outgoing.has_finished() {
                 // The layers may have added to the output. Once they have finished, only their end comes.
-                state.note_output();
+                state.check_unsent();
             }
         }
     }
@@ -155,7 +155,7 @@ impl StreamConnection {
                 state.bytes_sent += count as u64;
                 state.output.clear(&self.shared.buffers);
             }
-            written => self.note_written(state, length, written),
+            written => self.handle_written(state, length, written),
         }
     }
 
@@ -165,7 +165,7 @@ impl StreamConnection {
         let Some(stream) = &state.stream else { return };
         let (length, written) = state.output.write_pieces(&**stream);
         let all = length > 0 && written.as_ref().is_ok_and(|count| *count == length);
-        self.note_written(state, length, written);
+        self.handle_written(state, length, written);
         if all && !state.output.is_empty() {
             self.write_socket(state);
         }
@@ -173,7 +173,7 @@ impl StreamConnection {
 
     /// Handles the result of writing `length` bytes.
     #[inline(never)]
-    fn note_written(&self, state: &mut State, length: usize, written: io::Result<usize>) {
+    fn handle_written(&self, state: &mut State, length: usize, written: io::Result<usize>) {
         match written {
             Ok(count) => {
                 let ends_edge = state.stream.as_ref().is_some_and(|stream| stream.short_io_ends_edge());
@@ -197,9 +197,9 @@ impl StreamConnection {
     /// until it finds the end, unless nobody wants the data.
     pub(super) fn fail_writing(&self, state: &mut State, error: io::Error) {
         state.output.clear(&self.shared.buffers);
-        state.note_refusal(error);
+        state.record_refusal(error);
         state.readable = true;
-        state.note_failure();
+        state.handle_failure();
     }
 
     /// Does something with the compression layer, made if there is none.
@@ -214,7 +214,7 @@ impl StreamConnection {
     /// Keeps the timer of the layers up to date.
     pub(super) fn arm_layer_timer(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        let lost = state.life.is_lost();
+        let lost = state.lifecycle.is_lost();
         let Some(chain) = state.chain.as_mut().filter(|_| !lost) else { return };
         let Some(deadline) = chain.deadline() else { return };
         if chain.timer.as_ref().and_then(torsade_reactor::DelayedCall::time).is_some_and(|time| time <= deadline) {

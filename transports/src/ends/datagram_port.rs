@@ -138,7 +138,7 @@ impl DatagramPort {
             // On an unconnected socket only Windows reports this.
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
                 if self.peer.borrow().is_some() {
-                    self.tell_refused();
+                    self.report_refused();
                 }
                 true
             }
@@ -160,7 +160,7 @@ impl DatagramPort {
         }
     }
 
-    fn tell_refused(self: &Rc<Self>) {
+    fn report_refused(self: &Rc<Self>) {
         self.refused.set(false);
         self.call("connection_refused", |protocol, transport| protocol.connection_refused(transport));
     }
@@ -307,7 +307,7 @@ impl Source for DatagramPort {
 
     fn end_of_turn(self: Rc<Self>) {
         if self.refused.get() {
-            self.tell_refused();
+            self.report_refused();
         }
         let undelivered = self.undelivered.take();
         if let Some(error) = undelivered {

@@ -313,7 +313,7 @@ impl<H: Clone + 'static> Client<H> {
             None => return self.prepared(transport.clone(), handle),
         };
         let (client, transport) = (Rc::clone(self), transport.clone());
-        let told = prepared.add_both(move |result| match result {
+        let reported = prepared.add_both(move |result| match result {
             Ok(()) => client.prepared(transport, handle),
             // Otherwise the connection was lost meanwhile, and that was counted.
             Err(failure) if client.is_preparing(&transport) => {
@@ -324,7 +324,7 @@ impl<H: Clone + 'static> Client<H> {
             }
             Err(failure) => log::debug!("preparing a connection with {} that is lost: {failure}", client.endpoint),
         });
-        told.detach();
+        reported.detach();
     }
 
     fn is_preparing(&self, transport: &Transport) -> bool {
@@ -424,9 +424,9 @@ impl<H: Clone + 'static> Factory for Watched<H> {
 
 impl<H: Clone + 'static> ClientFactory for Watched<H> {
     fn client_connection_made(&mut self, connector: &Connector, transport: &Transport) -> Result {
-        let told = self.factory.client_connection_made(connector, transport);
+        let reported = self.factory.client_connection_made(connector, transport);
         self.client.made(transport);
-        told
+        reported
     }
 
     fn client_connection_failed(&mut self, connector: &Connector, reason: &ConnectError) -> Result {

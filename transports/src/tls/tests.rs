@@ -136,8 +136,8 @@ impl Pair {
                 return;
             }
             let piece = piece.min(READ_SIZE);
-            to_server.chunks(piece).for_each(|wire| self.server.read(wire, room).expect("good TLS"));
-            to_client.chunks(piece).for_each(|wire| self.client.read(wire, room).expect("good TLS"));
+            to_server.chunks(piece).for_each(|wire| self.server.read(wire, room).expect("valid TLS"));
+            to_client.chunks(piece).for_each(|wire| self.client.read(wire, room).expect("valid TLS"));
         }
     }
 }

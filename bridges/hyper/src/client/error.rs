@@ -63,16 +63,16 @@ impl ClientError {
 
 impl From<hyper::Error> for ClientError {
     fn from(error: hyper::Error) -> Self {
-        let mut told = Self::new(ClientErrorKind::of(&error), error);
+        let mut described = Self::new(ClientErrorKind::of(&error), error);
         // hyper's errors do not include the text of their sources.
-        let mut source = told.source().and_then(Error::source);
+        let mut source = described.source().and_then(Error::source);
         let mut causes = String::new();
         while let Some(cause) = source {
             causes.push_str(&format!(": {cause}"));
             source = cause.source();
         }
-        told.text.push_str(&causes);
-        told
+        described.text.push_str(&causes);
+        described
     }
 }
 

@@ -31,7 +31,7 @@ impl OutgoingBody {
         Self { body: None, progress: None }
     }
 
-    pub(super) fn note_progress(&mut self, progress: &Progress) {
+    pub(super) fn set_progress(&mut self, progress: &Progress) {
         self.progress = Some(progress.clone());
     }
 }

@@ -97,7 +97,7 @@ impl Pool {
                 (lease, pace)
             }
         };
-        request.body_mut().note_progress(pace.progress());
+        request.body_mut().set_progress(pace.progress());
         let repeated = if lease.reused() { repeated(&request) } else { None };
         if upgrade {
             lease.set_upgrade();

@@ -133,9 +133,9 @@ where
         http2.timer(self.timer.clone()).keep_alive_interval(self.timeout).keep_alive_timeout(self.timeout);
         http2.max_concurrent_streams(STREAMS).max_header_list_size(HEAD as u32).max_send_buf_size(BUFFER);
         let mut serving = http2.auto_date_header(self.date).serve_connection(TorsadeIo::new(connection), service);
-        let mut told = false;
+        let mut reported = false;
         let ended = poll_fn(|context| {
-            if open.poll_ending(context) && !std::mem::replace(&mut told, true) {
+            if open.poll_ending(context) && !std::mem::replace(&mut reported, true) {
                 Pin::new(&mut serving).graceful_shutdown();
             }
             Pin::new(&mut serving).poll(context)

@@ -91,7 +91,7 @@ fn a_body_comes_no_faster_than_it_is_read() {
         let response = Client::new(&reactor).get("http://10.0.0.1/").await?;
         // Longer than the timeout, which applies to the server, not to the reader.
         reactor.sleep(100 * SECOND).await?;
-        assert!(sent.get() < 2 << 20, "{} bytes came that nobody has read", sent.get());
+        assert!(sent.get() < 2 << 20, "{} bytes arrived that nobody has read", sent.get());
         assert_eq!(response.into_body().collect().await?.to_bytes().len(), PIECE * PIECES);
         Ok(())
     });

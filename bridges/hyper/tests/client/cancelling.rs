@@ -142,7 +142,7 @@ fn the_reactors_stop_closes_connections_that_rest_at_once_and_requests_go_on_for
         let (slow, fast) = futures_lite::future::zip(
             async {
                 let slow = slow.await?;
-                reactor.stop().expect_err("it was stopped already");
+                reactor.stop().expect_err("it was already stopped");
                 text(slow).await
             },
             async {

@@ -29,7 +29,7 @@ fn failure(answer: impl AsRef<[u8]> + Clone + 'static, end: End) -> (ClientError
     });
     run(&simulation, |reactor| async move {
         let client = Client::new(&reactor);
-        let error = fetch(&client).await.expect_err("it is none");
+        let error = fetch(&client).await.expect_err("it is not a proper response");
         Ok((error, reactor.now()))
     })
 }
@@ -239,7 +239,7 @@ fn the_reactors_stop_ends_a_request_that_nobody_waits_for_and_says_why() {
         Ok(())
     });
     simulation.run_for(10 * SECOND).unwrap();
-    let error = told.take().expect("it was told");
+    let error = told.take().expect("it was notified");
     assert_eq!(error.kind(), ClientErrorKind::Closed);
     assert!(error.to_string().contains("the reactor is shutting down"), "{error}");
     assert_eq!(seen.ends.borrow().len(), 1);

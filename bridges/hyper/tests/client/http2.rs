@@ -149,7 +149,7 @@ fn a_request_that_is_dropped_ends_its_stream_only() {
         assert_eq!(seen.serving.get(), 2);
         drop(never);
         reactor.sleep(SECOND).await?;
-        assert_eq!(seen.serving.get(), 1, "the server was told");
+        assert_eq!(seen.serving.get(), 1, "the server was notified");
         assert_eq!(slow.await?, "slow");
         Ok(())
     });

@@ -171,7 +171,7 @@ fn a_client_that_does_not_read_what_it_asked_for_is_reset() {
     assert!(slow.text().len() > 32 << 20, "{}", slow.text().len());
     slow.send(GET);
     world.run_for(20);
-    assert!(slow.text().len() > 64 << 20, "and it has its time for the next request");
+    assert!(slow.text().len() > 64 << 20, "it has its full time for the next request");
 }
 
 #[test]

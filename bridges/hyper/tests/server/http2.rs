@@ -137,7 +137,7 @@ fn long_bodies_go_both_ways() {
         Ok(sender.send_request(request).await?.into_body().collect().await?.to_bytes())
     });
     world.run_for(60);
-    assert!(got.take().expect("it came") == body);
+    assert!(got.take().expect("it arrived") == body);
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn the_example_says_what_was_spoken_and_gives_back_what_it_is_sent() {
         Ok([first, echo, text(sender.send_request(get("/x")).await?).await?])
     });
     simulation.run_for(Duration::from_secs(1)).expect("runs");
-    let [first, echo, missing] = got.take().expect("it came");
+    let [first, echo, missing] = got.take().expect("it arrived");
     assert!(first.starts_with("HTTP/2.0 with 10.0.0.2:") && first.ends_with(": no TLS\n"), "{first}");
     assert_eq!((echo.as_str(), missing.as_str()), ("there and back", "there is no /x here\n"));
 }

@@ -45,7 +45,7 @@ fn a_peer_is_told_the_bounds() {
     let settings = frames(&client).into_iter().find(|frame| frame.0 == SETTINGS).expect("settings").2;
     let settings: Vec<_> = settings.chunks(6).map(|setting| (setting[1], number(setting))).collect();
     assert!(settings.contains(&(3, 128)), "streams at a time: {settings:?}");
-    assert!(settings.contains(&(6, 16 << 10)), "a list of headers: {settings:?}");
+    assert!(settings.contains(&(6, 16 << 10)), "a limit on header lists: {settings:?}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_partition_that_stays_ends_the_transfer_at_both_ends() {
         simulation.heal(SERVER, CLIENT);
         simulation.run_for(60 * SECOND).unwrap();
         if simulation.seed() % 3 < 2 {
-            outcome.take().expect("what comes late is answered with a reset").unwrap_err();
+            outcome.take().expect("what arrives late is answered with a reset").unwrap_err();
         }
         port.stop_listening();
         assert_nothing_is_left(simulation);

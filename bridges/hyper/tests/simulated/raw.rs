@@ -139,10 +139,10 @@ fn converse(simulation: &Simulation) {
     });
     // The server waits half a minute for a silent client; the rest is for small buffers and a slow network.
     simulation.run_for(1000 * SECOND).unwrap();
-    let ended = heard.take().unwrap_or_else(|| panic!("the server waits for ever\n{}", simulation.report()));
+    let ended = heard.take().unwrap_or_else(|| panic!("the server waits forever\n{}", simulation.report()));
     if *Faults::calm().latency.end() == *simulation.faults().latency.end() {
         let heard = ended.unwrap();
-        assert!(heard.is_some() || script.garbage || leaves == Leaves::Dropped, "{leaves:?}: it was broken off");
+        assert!(heard.is_some() || script.garbage || leaves == Leaves::Dropped, "{leaves:?}: it was cut off");
         heard.iter().for_each(|heard| judge(heard, script.proper, script.garbage));
     }
     port.stop_listening();

@@ -135,7 +135,7 @@ fn a_sleep_that_is_moved_on_wakes_nobody_too_early_for_good() {
         assert!(!sleep.is_over(), "after {second} s");
         assert_eq!(clock.delayed_calls(), 1);
     }
-    assert!(sleep.wakes() <= 10, "woken more often than once in its time");
+    assert!(sleep.wakes() <= 10, "woken more than once in its time");
     clock.advance(10 * SECOND);
     assert!(sleep.is_over());
     clock.assert_clean();
@@ -183,7 +183,7 @@ fn a_sleep_that_is_moved_forward_is_over_earlier_and_leaves_no_call() {
     assert!(!sleep.is_over());
     timer.reset(&mut sleep.sleep, begun);
     assert!(sleep.is_over());
-    assert_eq!(clock.delayed_calls(), 0, "it is over, and nobody is to be woken");
+    assert_eq!(clock.delayed_calls(), 0, "it is over, and nothing is to be woken");
 }
 
 #[test]
@@ -251,5 +251,5 @@ fn on_other_threads_it_panics_as_documented() {
     let polled =
         thread::scope(|scope| scope.spawn(|| sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()).join());
     polled.unwrap_err();
-    assert!(!Polled::new(sleep).is_over(), "it is as it was, here");
+    assert!(!Polled::new(sleep).is_over(), "it is unchanged here");
 }

@@ -111,7 +111,7 @@ fn four_readers_that_stall_in_bodies_of_32_mb_cost_some_pieces() {
     for mut stream in stalled {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
-        assert!(rest.len() > 31 << 20, "a reader that goes on gets the rest: {}", rest.len());
+        assert!(rest.len() > 31 << 20, "a reader that continues gets the rest: {}", rest.len());
     }
 }
 

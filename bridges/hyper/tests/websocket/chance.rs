@@ -67,7 +67,7 @@ fn play(faults: &Faults, loses_nobody: bool) {
             for (other, _) in &members {
                 let [one, other] = [(one, other), (other, one)]
                     .map(|(mine, others)| mine.iter().filter(|line| others.contains(line)).collect::<Vec<_>>());
-                assert_eq!(one, other, "what both have heard came in another order");
+                assert_eq!(one, other, "both heard the same in different orders");
             }
         }
         // Nobody is left, and the room is still open.

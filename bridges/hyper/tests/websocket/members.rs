@@ -177,7 +177,7 @@ fn whoever_reads_again_in_time_reads_why_it_was_put_out() {
         let mut frames = goodbye(&mut bob).await?;
         assert_eq!(frames.pop(), close_frame(1008, "you did not keep up"));
         let whole = frames.iter().enumerate().all(|(at, (_, line))| line.starts_with(format!("<Ann> {at} x").as_bytes()));
-        assert!(whole && !frames.is_empty(), "what came before is whole and in order");
+        assert!(whole && !frames.is_empty(), "what arrived before is complete and in order");
         Ok(())
     });
 }

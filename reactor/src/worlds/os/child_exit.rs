@@ -38,9 +38,9 @@ impl ExitWatch {
 
     /// Watches for the end of any child, by SIGCHLD.
     fn by_signal(registry: Rc<Registry>) -> io::Result<Self> {
-        let (ours, told) = UnixStream::pair()?;
+        let (ours, signalled) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let signal = pipe::register(SIGCHLD, told)?;
+        let signal = pipe::register(SIGCHLD, signalled)?;
         Ok(Self { descriptor: ours.into(), signal: Some(signal), registry })
     }
 
@@ -52,8 +52,8 @@ impl ExitWatch {
     /// Clears the report, so that the next one is noticed.
     pub(super) fn clear(&self) {
         if self.signal.is_some() {
-            let mut told = [0; 64];
-            while matches!(rustix::io::read(&self.descriptor, &mut told), Ok(1..)) {}
+            let mut buffer = [0; 64];
+            while matches!(rustix::io::read(&self.descriptor, &mut buffer), Ok(1..)) {}
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Passing {
     received: RefCell<VecDeque<Descriptor>>,
     cut_short: Cell<bool>,
     /// Whether it was reported that descriptors arrive that nothing accepts.
-    told: Cell<bool>,
+    reported: Cell<bool>,
 }
 
 impl Passing {
@@ -108,7 +108,7 @@ impl Passing {
         self.cut_short.set(cut_off);
         if limit > 0 {
             self.receive(&mut control, limit, cut_off)?;
-        } else if cut_off && !self.told.replace(true) {
+        } else if cut_off && !self.reported.replace(true) {
             log::warn!("a peer passes descriptors, which are closed: call set_descriptor_limit to accept them");
         }
         Ok(message.bytes)

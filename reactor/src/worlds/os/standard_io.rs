@@ -27,7 +27,7 @@ pub(super) fn open(registry: &Rc<Registry>, pool: &Rc<ThreadPool>) -> io::Result
         Ok(stat) => {
             let kind = FileType::from_raw_mode(stat.st_mode);
             let copy = || fcntl_dupfd_cloexec(descriptor, 3);
-            Ok(Some(match (kind, open_anew(descriptor, kind, access)) {
+            Ok(Some(match (kind, reopen(descriptor, kind, access)) {
                 (_, Some(own)) => Descriptor::Own(own),
                 (FileType::Socket, None) => Descriptor::Socket(copy()?),
                 _ => Descriptor::Pooled(PooledDescriptor::new(copy()?, Rc::clone(registry), Rc::clone(pool))),
@@ -45,7 +45,7 @@ pub(super) fn open(registry: &Rc<Registry>, pool: &Rc<ThreadPool>) -> io::Result
 
 /// Reopens a pipe or terminal, for a description of our own that may be non-blocking. `None` if that is not possible, or would
 /// open something other than what the program was started with.
-fn open_anew(descriptor: BorrowedFd<'_>, kind: FileType, access: OFlags) -> Option<OwnedFd> {
+fn reopen(descriptor: BorrowedFd<'_>, kind: FileType, access: OFlags) -> Option<OwnedFd> {
     // On Linux its path in /proc leads to the same pipe or terminal, even to one without a name; elsewhere it gives a mere
     // duplicate.
     let anew = cfg!(target_os = "linux") && (kind == FileType::Fifo || is_terminal(descriptor));

@@ -13,14 +13,14 @@ pub(super) struct ChildState {
     token: Option<Token>,
     end: Option<ProcessEnd>,
     /// Whether the parent can know of its end.
-    told: bool,
+    reported: bool,
 }
 
 impl Network {
     /// Adds a process on the machine of `parent`, and returns its place.
     pub(super) fn add_process(&mut self, parent: usize) -> usize {
         let place = self.add_place(self.machine(parent));
-        self.children.insert(place, ChildState { parent: Some(parent), token: None, end: None, told: false });
+        self.children.insert(place, ChildState { parent: Some(parent), token: None, end: None, reported: false });
         place
     }
 
@@ -42,9 +42,9 @@ impl Network {
     }
 
     /// Lets the parent know of the end from now on.
-    pub(super) fn tell_end(&mut self, place: usize) {
+    pub(super) fn report_end(&mut self, place: usize) {
         let Some(child) = self.children.get_mut(&place) else { return };
-        child.told = true;
+        child.reported = true;
         if let (Some(parent), Some(_)) = (child.parent, child.token) {
             self.wake_place(parent, SocketId::Child(place));
         }
@@ -54,8 +54,8 @@ impl Network {
     pub(super) fn watch_child(&mut self, place: usize, token: Token) {
         if let Some(child) = self.children.get_mut(&place) {
             child.token = Some(token);
-            if child.told {
-                self.tell_end(place);
+            if child.reported {
+                self.report_end(place);
             }
         }
     }
@@ -71,13 +71,13 @@ impl Network {
 
     /// How the process ended, if its parent can know; the process is then forgotten.
     pub(super) fn wait_for_child(&mut self, place: usize) -> Option<ProcessEnd> {
-        let end = self.children.get(&place).filter(|child| child.told)?.end;
+        let end = self.children.get(&place).filter(|child| child.reported)?.end;
         self.children.remove(&place);
         end
     }
 
     /// The parent drops the process.
-    pub(super) fn let_child_go(&mut self, place: usize) {
+    pub(super) fn release_child(&mut self, place: usize) {
         if self.has_ended(place) {
             self.children.remove(&place);
         } else if let Some(child) = self.children.get_mut(&place) {

@@ -36,7 +36,7 @@ pub(super) struct DatagramSocket {
     pub(super) queued: bool,
     /// Whether its readiness is reported again only after `WouldBlock`.
     without_edges: bool,
-    told: bool,
+    reported: bool,
     shared: bool,
     received: VecDeque<(Rc<[u8]>, Address)>,
     /// Bytes in `received`; for a UNIX socket including those in transit.
@@ -68,7 +68,11 @@ impl DatagramSocket {
         if self.error.is_some() {
             ready |= Ready::ERROR;
         }
-        if self.without_edges && ready != Ready::NONE && std::mem::replace(&mut self.told, true) { Ready::NONE } else { ready }
+        if self.without_edges && ready != Ready::NONE && std::mem::replace(&mut self.reported, true) {
+            Ready::NONE
+        } else {
+            ready
+        }
     }
 
     /// Returns whether it receives a datagram from `from` to `to`, apart from multicast and broadcast.
@@ -146,7 +150,7 @@ impl Network {
             token: None,
             queued: false,
             without_edges: self.rng.chance(self.faults.without_edges),
-            told: false,
+            reported: false,
             shared: options.listen_multiple,
             received: VecDeque::new(),
             held: 0,
@@ -343,7 +347,7 @@ impl Network {
             Way::Local { from, to } => return self.put_datagram(to, data, from),
             Way::Network { sender, hosts, from, to } => (sender, hosts, from, to),
         };
-        if self.are_parted(hosts.0, hosts.1) {
+        if self.are_partitioned(hosts.0, hosts.1) {
             return;
         }
         let receivers = self.receivers(hosts.1, from, to);
@@ -400,7 +404,7 @@ impl Network {
             return Err(kind.into());
         }
         let Some((data, from)) = socket.received.pop_front() else {
-            socket.told = false;
+            socket.reported = false;
             return Err(ErrorKind::WouldBlock.into());
         };
         socket.held -= data.len() + OVERHEAD;

@@ -154,7 +154,7 @@ pub(super) struct End {
     pub(super) stage: Stage,
     pub(super) token: Option<Token>,
     /// For a socket without edges, what was reported and is not repeated before a call returns `WouldBlock`.
-    pub(super) told: Option<Ready>,
+    pub(super) reported: Option<Ready>,
     /// Whether it is in its host's list of woken sockets.
     pub(super) queued: bool,
     /// Whether the program does not hold it any more, or not yet.
@@ -210,7 +210,7 @@ impl End {
             direction: Direction::Both,
             stage: Stage::Connecting,
             token: None,
-            told: None,
+            reported: None,
             queued: false,
             released: false,
             error: None,
@@ -286,9 +286,9 @@ impl End {
 
     /// The part of the readiness that is to be reported.
     pub(super) fn report(&mut self, ready: Ready) -> Ready {
-        let Some(told) = &mut self.told else { return ready };
-        let news = ready.without(*told);
-        *told |= ready.without(Ready::ERROR);
+        let Some(reported) = &mut self.reported else { return ready };
+        let news = ready.without(*reported);
+        *reported |= ready.without(Ready::ERROR);
         news
     }
 

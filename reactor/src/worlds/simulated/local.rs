@@ -34,7 +34,7 @@ impl Network {
             end.direction = direction;
             if direction != Direction::Both {
                 // As descriptors of pipes are read and written.
-                end.told = Some(Ready::NONE);
+                end.reported = Some(Ready::NONE);
             }
             match direction {
                 Direction::Both => {}

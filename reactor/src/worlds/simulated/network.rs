@@ -71,7 +71,7 @@ pub(super) struct Network {
     /// Hosts that may have something to do.
     pub(super) stirred: Vec<usize>,
     names: BTreeMap<String, Vec<IpAddr>>,
-    parted: BTreeSet<(usize, usize)>,
+    partitions: BTreeSet<(usize, usize)>,
     next_id: u64,
     pub(super) seed: u64,
 }
@@ -92,7 +92,7 @@ impl Network {
             children: BTreeMap::new(),
             stirred: Vec::new(),
             names: BTreeMap::new(),
-            parted: BTreeSet::new(),
+            partitions: BTreeSet::new(),
             next_id: 0,
             seed,
         }
@@ -134,18 +134,18 @@ impl Network {
 
     pub(super) fn part(&mut self, a: usize, b: usize) {
         if a != b {
-            self.parted.insert((a.min(b), a.max(b)));
+            self.partitions.insert((a.min(b), a.max(b)));
         }
     }
 
     pub(super) fn heal(&mut self, a: usize, b: usize) {
-        self.parted.remove(&(a.min(b), a.max(b)));
+        self.partitions.remove(&(a.min(b), a.max(b)));
         self.release_stalled();
     }
 
-    pub(super) fn are_parted(&self, a: usize, b: usize) -> bool {
+    pub(super) fn are_partitioned(&self, a: usize, b: usize) -> bool {
         let (a, b) = (self.machine(a), self.machine(b));
-        self.places[a].off || self.places[b].off || self.parted.contains(&(a.min(b), a.max(b)))
+        self.places[a].off || self.places[b].off || self.partitions.contains(&(a.min(b), a.max(b)))
     }
 
     /// Records an edge: the host's next poll reports the socket's readiness.
@@ -314,7 +314,7 @@ impl Network {
         if network && self.rng.chance(self.faults.stuck) {
             end.until_stuck = Some(self.rng.size(&(1..=65536)));
         }
-        end.told = self.rng.chance(self.faults.without_edges).then_some(Ready::NONE);
+        end.reported = self.rng.chance(self.faults.without_edges).then_some(Ready::NONE);
         end.bandwidth = if slow { Some(self.faults.slow_bandwidth) } else { self.faults.bandwidth.filter(|_| network) };
         end
     }
@@ -420,7 +420,7 @@ impl Network {
         for host in self.places.iter().filter(|host| host.off) {
             let _ignored = write!(text, "\n  {} is off", host.ip);
         }
-        for (a, b) in &self.parted {
+        for (a, b) in &self.partitions {
             let _ignored = write!(text, "\n  {} and {} are partitioned", self.places[*a].ip, self.places[*b].ip);
         }
     }

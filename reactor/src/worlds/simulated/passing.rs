@@ -56,7 +56,7 @@ impl Passing {
     ///
     /// # Errors
     /// `QuotaExceeded` if more descriptors came with them than allowed.
-    pub(super) fn note_read(&mut self, count: usize, most: usize) -> io::Result<()> {
+    pub(super) fn record_read(&mut self, count: usize, most: usize) -> io::Result<()> {
         let due = count > 0 && self.coming.front().is_some_and(|(place, _)| *place == self.read);
         let came = if due { self.coming.pop_front() } else { None };
         self.read += count as u64;

@@ -88,7 +88,7 @@ impl Child for SimulatedChild {
 
 impl Drop for SimulatedChild {
     fn drop(&mut self) {
-        self.world.network.borrow_mut().let_child_go(self.place);
+        self.world.network.borrow_mut().release_child(self.place);
     }
 }
 

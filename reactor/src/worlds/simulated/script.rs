@@ -84,7 +84,7 @@ impl Network {
         let done = act(link.end_mut(peer));
         link.end_mut(peer).open_window(1);
         if link.window(peer.other()) > 0 {
-            self.tell_room(id, peer.other());
+            self.report_room(id, peer.other());
         }
         Some(done)
     }

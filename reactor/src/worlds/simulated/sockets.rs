@@ -212,7 +212,7 @@ impl Stream for SimulatedStream {
     }
 
     fn short_io_ends_edge(&self) -> bool {
-        self.with_end(|end| end.told.is_none()).unwrap_or(true)
+        self.with_end(|end| end.reported.is_none()).unwrap_or(true)
     }
 
     fn pause(&self) {}

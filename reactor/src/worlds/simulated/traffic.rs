@@ -50,13 +50,13 @@ impl Network {
                 self.reset(id, side);
                 self.forget_if_over(id);
             }
-            Some(Happening::ChildEnd(place)) => self.tell_end(place),
+            Some(Happening::ChildEnd(place)) => self.report_end(place),
             Some(Happening::Datagram(flight)) => self.arrive_datagram(*flight),
             Some(Happening::Deliver(id, side)) => self.deliver(id, side),
             Some(Happening::GiveUp(id, side, _)) => self.die(id, side, ErrorKind::TimedOut),
             Some(Happening::NoAnswer(id, kind)) => self.die(id, Side::Client, kind),
             Some(Happening::Refused(id, to)) => self.refuse_datagrams(id, &to),
-            Some(Happening::Room(id, side)) => self.tell_room(id, side),
+            Some(Happening::Room(id, side)) => self.report_room(id, side),
             Some(Happening::Syn(id, attempt)) => self.syn(id, attempt),
         }
         Step::Done
@@ -94,7 +94,7 @@ impl Network {
             // Linux allows one more than requested.
             listener.waiting.len() + listener.half_open > listener.backlog
         });
-        if full || fate == Fate::Hanging || self.are_parted(link.client.host, host) {
+        if full || fate == Fate::Hanging || self.are_partitioned(link.client.host, host) {
             if attempt < SYN_RETRIES {
                 self.queue.push(self.now() + Duration::from_secs(1 << attempt), Happening::Syn(id, attempt + 1));
             }
@@ -172,7 +172,7 @@ impl Network {
             if link.end(from).in_flight.front().is_none_or(|(arrival, _)| *arrival > now) {
                 break;
             }
-            if link.medium == Medium::Network && self.are_parted(a, b) {
+            if link.medium == Medium::Network && self.are_partitioned(a, b) {
                 return self.stall(id, from);
             }
             let front = self.links.get_mut(&id).and_then(|link| link.end_mut(from).in_flight.pop_front());
@@ -195,10 +195,10 @@ impl Network {
     /// Retransmits what was held back by partitions that are now healed.
     pub(super) fn release_stalled(&mut self) {
         let now = self.now();
-        let parted = |network: &Self, id: &LinkId| {
-            network.links.get(id).is_none_or(|link| network.are_parted(link.client.host, link.server.host))
+        let partitioned = |network: &Self, id: &LinkId| {
+            network.links.get(id).is_none_or(|link| network.are_partitioned(link.client.host, link.server.host))
         };
-        let free: Vec<LinkId> = self.links.keys().filter(|id| !parted(self, id)).copied().collect();
+        let free: Vec<LinkId> = self.links.keys().filter(|id| !partitioned(self, id)).copied().collect();
         for (id, side) in free.into_iter().flat_map(|id| [(id, Side::Client), (id, Side::Server)]) {
             let Some(end) = self.links.get_mut(&id).map(|link| link.end_mut(side)) else { continue };
             if end.stalled_since.take().is_none() {
@@ -271,7 +271,7 @@ impl Network {
         end.received.extend(data);
         end.window = end.window.saturating_sub(data.len());
         self.wake(id, to);
-        self.tell_room(id, to.other());
+        self.report_room(id, to.other());
         self.pump(id, to.other());
     }
 
@@ -287,7 +287,7 @@ impl Network {
     }
 
     /// Reports room to a writer that found none, if there is some.
-    pub(super) fn tell_room(&mut self, id: LinkId, side: Side) {
+    pub(super) fn report_room(&mut self, id: LinkId, side: Side) {
         let now = self.now();
         let Some(end) = self.end(id, side) else { return };
         if end.wants_room && end.stage == Stage::Open && end.has_room(now) {
@@ -420,7 +420,7 @@ impl Network {
         let most = end.passing.readable().min(buffer.len());
         let read = end.read(&mut buffer[..most]);
         if let Ok(count) = read {
-            end.passing.note_read(count, most)?;
+            end.passing.record_read(count, most)?;
         }
         if end.open_window(segment) {
             self.pump(id, side.other());
@@ -456,9 +456,9 @@ impl Network {
     /// After `WouldBlock`, the readiness of a socket without edges is reported again.
     fn rearm(&mut self, id: LinkId, side: Side, result: io::Result<usize>) -> io::Result<usize> {
         let blocked = matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock);
-        let told = self.end(id, side).and_then(|end| end.told.as_mut());
-        if let Some(told) = told.filter(|_| blocked) {
-            *told = Ready::NONE;
+        let reported = self.end(id, side).and_then(|end| end.reported.as_mut());
+        if let Some(reported) = reported.filter(|_| blocked) {
+            *reported = Ready::NONE;
             self.wake(id, side);
         }
         result

@@ -159,7 +159,7 @@ impl ZstdDecoder {
             let (used, made) = (input.pos(), output.pos() - filled);
             taken += used;
             filled += made;
-            self.note_memory(used, made);
+            self.record_memory(used, made);
             work.spend(weight::ZSTD_CALL + (weight::ZSTD * used as u64).min(weight::ZSTD_BLOCK) + weight::PLAIN * made as u64);
             match result {
                 Err(code) => break Err(kind(code)),
@@ -179,7 +179,7 @@ impl ZstdDecoder {
     }
 
     /// Counts input and output, which the codec's buffers also hold.
-    fn note_memory(&mut self, used: usize, made: usize) {
+    fn record_memory(&mut self, used: usize, made: usize) {
         self.given = self.given.saturating_add(made);
         self.touched = self.touched.max(self.given.saturating_add(used)); // not shrunk by another frame
     }

@@ -101,7 +101,7 @@ impl Lz4Encoder {
     }
 
     /// Adds bytes that were sent without this encoder to what blocks may refer to.
-    fn note_sent(&mut self, plain: &[u8]) {
+    fn record_sent(&mut self, plain: &[u8]) {
         if plain.len() >= KNOWN {
             self.clear();
         }
@@ -186,7 +186,7 @@ impl Codec for Lz4Encoder {
     /// Two XXH32 cannot be combined: each stream adds the bytes to its own.
     fn pass_fragment(&mut self, plain: &[u8], _fragment: &Fragment, _wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.checksum.write(plain);
-        self.note_sent(plain);
+        self.record_sent(plain);
         Ok(())
     }
 

@@ -101,7 +101,7 @@ impl Decompressor {
         if self.alone {
             self.decoder = decoder(&self.options, &self.pool);
         } else {
-            self.decoder.count_anew();
+            self.decoder.restart_count();
         }
     }
 }

@@ -42,7 +42,7 @@ fn decoded(mut decoder: ContentDecoder, wire: &[u8], piece: usize, room: usize) 
                 }
             }
         }
-        assert!(piece.is_empty(), "a piece was left although no more was to come");
+        assert!(piece.is_empty(), "a piece was left although no more were to come");
     }
     (all, decoder.finish().err().map(|error| error.kind))
 }
@@ -122,9 +122,9 @@ fn a_body_has_no_announcement_and_an_empty_one_is_a_whole_stream() {
     assert_eq!(empty, b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x03\0\0\0\0\0\0\0\0\0");
     for format in formats() {
         let wire = encoded(format, &[b"something"]);
-        assert_eq!(receive(&mut detecting(), &wire), wire, "{format}: nobody takes it for an announced stream");
+        assert_eq!(receive(&mut detecting(), &wire), wire, "{format}: nothing takes it for an announced stream");
     }
-    assert_eq!(decoded(decoder(Format::Gzip), b"", 1, 1), (vec![], None), "as browsers take a body of no byte");
+    assert_eq!(decoded(decoder(Format::Gzip), b"", 1, 1), (vec![], None), "as browsers treat an empty body");
 }
 
 #[test]

@@ -108,7 +108,7 @@ mod shared {
         }
         assert_eq!(memory.ended(), 0);
         let newcomers: Vec<_> = (0..6).map(|_| sharing(&pool, &paid(8), minutes(15)).0).collect();
-        assert_eq!(memory.ended(), 6, "each takes the place of another");
+        assert_eq!(memory.ended(), 6, "each replaces another");
         assert_eq!(read_at(&mut honest, &raw_block(1), minutes(15)), None);
         // A silent decoder gives way in the end.
         drop(newcomers);
@@ -140,7 +140,7 @@ mod shared {
         let mut silent: Vec<_> = (0..20).map(|_| sharing(&pool, &small, NOW).0).collect();
         let day = Duration::from_secs(86_400);
         let _large: Vec<_> = (0..10).map(|_| sharing(&pool, &paid(8), day).0).collect();
-        assert_eq!(memory.ended(), 7, "of ten large windows three fit");
+        assert_eq!(memory.ended(), 7, "three of ten large windows fit");
         for small in &mut silent {
             assert_eq!(read_at(small, &raw_block(5), day), None);
         }

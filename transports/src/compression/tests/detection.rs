@@ -175,7 +175,7 @@ fn the_late_rest_of_an_announcement_is_a_typed_error_at_every_split() {
                 receiver.read(&wire[..cut], &mut plain, ROOM, &Work::unlimited(), NOW).unwrap();
                 receiver.expire(&mut none, &mut plain, Duration::from_secs(9)).unwrap();
                 assert_eq!(plain, &wire[..cut]);
-                assert!(!receiver.reads_directly(), "the rest may still come");
+                assert!(!receiver.reads_directly(), "the rest may still arrive");
                 let (_, reason) = receive_in(&mut receiver, &wire[cut..], piece, ROOM);
                 assert_eq!(kind(reason), Some(DecompressErrorKind::AnnouncementSplit), "{format} cut at {cut}");
             }

@@ -67,7 +67,7 @@ fn a_stop_at_a_flush_is_an_error_if_announced_and_clean_if_expected() {
         let mut sender = sender(&format.into());
         let wire = send(&mut sender, &messages(3));
         let (plain, reason) = receive_all(&mut detecting(), &wire);
-        assert_eq!(plain, messages(3).concat(), "what came is delivered");
+        assert_eq!(plain, messages(3).concat(), "what arrived is delivered");
         assert_eq!(kind(reason), Some(DecompressErrorKind::Truncated), "{format}");
 
         let mut receiver = expecting(format);

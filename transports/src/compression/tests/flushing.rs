@@ -241,7 +241,7 @@ fn flushes_are_partial_once_the_peer_is_known_to_be_torsade() {
     let (mut one, mut other) = (sender(&Compression::deflate()), sender(&Compression::gzip()));
     let marked = |wire: &[u8]| wire.ends_with(&[0, 0, 0xff, 0xff]);
     let wire = send(&mut one, &["who are you?"]);
-    assert!(marked(&wire), "a stranger is sent the form that everybody takes");
+    assert!(marked(&wire), "an unknown peer is sent the form that everyone accepts");
     assert_eq!(receive(&mut other, &wire), b"who are you?");
     let wire = send(&mut other, &["Torsade, and you announced yourself"]);
     assert!(!marked(&wire));

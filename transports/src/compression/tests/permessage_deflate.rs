@@ -53,7 +53,7 @@ fn unpacked(decompressor: &mut Decompressor, payload: &[u8], piece: usize, room:
                 break;
             }
         }
-        assert!(now.is_empty(), "a piece was left although no more was to come");
+        assert!(now.is_empty(), "a piece was left although no more were to come");
         if rest.is_empty() {
             return Ok(message);
         }
@@ -287,7 +287,7 @@ fn python_reads_our_messages_in_the_window_that_was_agreed_and_we_read_its() {
             let Some(answer) = run("python3", &["-c", PYTHON_ECHOES, &bits.to_string(), word], &input) else { return };
             let mut answer = &answer[..];
             for message in conversation() {
-                let length = answer.split_off(..4).expect("a message back for each");
+                let length = answer.split_off(..4).expect("a reply to each");
                 let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;
                 let payload = answer.split_off(..length).expect("all of it");
                 assert!(unpacked(&mut decompressor, payload, 1000, 1000).unwrap() == message, "{bits} {word}");

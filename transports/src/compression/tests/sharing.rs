@@ -196,7 +196,7 @@ fn an_idle_partial_flusher_gives_its_encoder_back_and_sends_nothing_for_it() {
         sender.expire(&mut wire, &mut Vec::new(), SECOND * 2).unwrap();
         sender.finish(&mut wire).unwrap();
         receive(&mut receiver, &wire);
-        assert!(receiver.stats().stream_ended, "what was owed came before the end");
+        assert!(receiver.stats().stream_ended, "what was pending arrived before the end");
     }
 }
 
@@ -256,7 +256,7 @@ fn at_most_64_encoders_serve_any_number_of_connections_in_one_turn() {
         assert_eq!(pool.borrow().encoders(), 64);
     }
     let stored: u64 = room.iter().map(|(sender, ..)| sender.stats().stored.total()).sum();
-    assert_eq!(stored, 0, "who had to wait was compressed when the others had let go");
+    assert_eq!(stored, 0, "those who had to wait were compressed once the others had let go");
     drop(room);
     assert!(pool.borrow().encoders() <= 4, "unused ones are freed");
     assert_eq!(pool.borrow().lent(), 0);
@@ -303,7 +303,7 @@ fn an_encoder_in_the_middle_of_bytes_is_never_stolen() {
     other.finish(&mut other_wire).unwrap();
     assert!(receive(&mut detecting(), &one_wire) == [&long[..], b"and more"].concat());
     assert!(receive(&mut detecting(), &other_wire) == [&b"waiting"[..], &long].concat());
-    assert_eq!(other.stats().stored.total(), 10_007, "it did not wait for ever");
+    assert_eq!(other.stats().stored.total(), 10_007, "it did not wait forever");
     assert_eq!(pool.borrow().lent(), 0);
 }
 

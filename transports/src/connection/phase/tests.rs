@@ -5,17 +5,17 @@ use std::io;
 
 use torsade_protocols::{Deadline, Reason};
 
-use super::{Incoming, Life, Outgoing};
+use super::{Incoming, Lifecycle, Outgoing};
 
 /// A phase and its reason, to compare with.
-fn told(life: &Life) -> String {
-    match life {
-        Life::Open => "Open".to_owned(),
-        Life::Closing(close) if close.gave_up => format!("Closing {}, gave up", close.reason.kind()),
-        Life::Closing(close) => format!("Closing {}", close.reason.kind()),
-        Life::Doomed(doom) if doom.resets => format!("Doomed {}, resets", doom.reason.kind()),
-        Life::Doomed(doom) => format!("Doomed {}", doom.reason.kind()),
-        Life::Lost => "Lost".to_owned(),
+fn describe(lifecycle: &Lifecycle) -> String {
+    match lifecycle {
+        Lifecycle::Open => "Open".to_owned(),
+        Lifecycle::Closing(close) if close.gave_up => format!("Closing {}, gave up", close.reason.kind()),
+        Lifecycle::Closing(close) => format!("Closing {}", close.reason.kind()),
+        Lifecycle::Doomed(doom) if doom.resets => format!("Doomed {}, resets", doom.reason.kind()),
+        Lifecycle::Doomed(doom) => format!("Doomed {}", doom.reason.kind()),
+        Lifecycle::Lost => "Lost".to_owned(),
     }
 }
 
@@ -27,40 +27,40 @@ fn layer_fault() -> Reason {
     Reason::CompressFailed("a layer".to_owned())
 }
 
-const LIVES: [fn() -> Life; 6] = [
-    || Life::Open,
-    || life(|life| life.close(Reason::ConnectionDone)),
-    || life(|life| life.fail(fault())),
-    || life(|life| life.doom(Reason::ShuttingDown)),
-    || life(|life| life.doom(Reason::ConnectionAborted)),
-    || Life::Lost,
+const LIFECYCLES: [fn() -> Lifecycle; 6] = [
+    || Lifecycle::Open,
+    || lifecycle_after(|lifecycle| lifecycle.close(Reason::ConnectionDone)),
+    || lifecycle_after(|lifecycle| lifecycle.fail(fault())),
+    || lifecycle_after(|lifecycle| lifecycle.doom(Reason::ShuttingDown)),
+    || lifecycle_after(|lifecycle| lifecycle.doom(Reason::ConnectionAborted)),
+    || Lifecycle::Lost,
 ];
 
-fn life(event: fn(&mut Life)) -> Life {
-    let mut life = Life::Open;
-    event(&mut life);
-    life
+fn lifecycle_after(event: fn(&mut Lifecycle)) -> Lifecycle {
+    let mut lifecycle = Lifecycle::Open;
+    event(&mut lifecycle);
+    lifecycle
 }
 
-/// Checks the effect of an event on each of [`LIVES`].
-fn assert_lives(event: fn(&mut Life), expected: [&str; 6]) {
-    let after = LIVES.map(|begin| {
-        let mut life = begin();
-        event(&mut life);
-        told(&life)
+/// Checks the effect of an event on each of [`LIFECYCLES`].
+fn assert_lifecycles(event: fn(&mut Lifecycle), expected: [&str; 6]) {
+    let after = LIFECYCLES.map(|begin| {
+        let mut lifecycle = begin();
+        event(&mut lifecycle);
+        describe(&lifecycle)
     });
     assert_eq!(after.each_ref().map(String::as_str), expected);
 }
 
 #[test]
-fn a_life_passes_its_phases_as_the_table_says() {
+fn a_lifecycle_passes_its_phases_as_the_table_says() {
     let (done, failed) = ("Closing ConnectionDone", "Closing Protocol");
     let (decided, aborted) = ("Doomed ShuttingDown", "Doomed ConnectionAborted, resets");
-    assert_lives(|_| {}, ["Open", done, failed, decided, aborted, "Lost"]);
-    assert_lives(|life| life.close(Reason::ConnectionDone), [done, done, failed, decided, aborted, "Lost"]);
-    assert_lives(|life| life.fail(fault()), [failed, failed, failed, decided, aborted, "Lost"]);
-    assert_lives(
-        |life| life.give_up(layer_fault()),
+    assert_lifecycles(|_| {}, ["Open", done, failed, decided, aborted, "Lost"]);
+    assert_lifecycles(|lifecycle| lifecycle.close(Reason::ConnectionDone), [done, done, failed, decided, aborted, "Lost"]);
+    assert_lifecycles(|lifecycle| lifecycle.fail(fault()), [failed, failed, failed, decided, aborted, "Lost"]);
+    assert_lifecycles(
+        |lifecycle| lifecycle.give_up(layer_fault()),
         [
             "Closing CompressFailed, gave up",
             "Closing CompressFailed, gave up",
@@ -70,22 +70,22 @@ fn a_life_passes_its_phases_as_the_table_says() {
             "Lost",
         ],
     );
-    assert_lives(
-        |life| life.doom(Reason::TimedOut(Deadline::Flush)),
+    assert_lifecycles(
+        |lifecycle| lifecycle.doom(Reason::TimedOut(Deadline::Flush)),
         ["Doomed TimedOut, resets", "Doomed TimedOut, resets", "Doomed Protocol, resets", decided, aborted, "Lost"],
     );
-    assert_lives(
-        |life| life.doom(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+    assert_lifecycles(
+        |lifecycle| lifecycle.doom(io::Error::from(io::ErrorKind::ConnectionReset).into()),
         ["Doomed ConnectionLost", "Doomed ConnectionLost", "Doomed Protocol", decided, aborted, "Lost"],
     );
-    assert_lives(|life| drop(life.lose()), ["Open", done, failed, "Lost", "Lost", "Lost"]);
+    assert_lifecycles(|lifecycle| drop(lifecycle.lose()), ["Open", done, failed, "Lost", "Lost", "Lost"]);
 }
 
 #[test]
 fn an_end_is_given_out_once_to_be_told() {
-    let mut life = life(|life| life.doom(Reason::ShuttingDown));
-    assert_eq!(life.lose().map(|doom| doom.reason.kind()), Some("ShuttingDown"));
-    assert!(life.lose().is_none());
+    let mut lifecycle = lifecycle_after(|lifecycle| lifecycle.doom(Reason::ShuttingDown));
+    assert_eq!(lifecycle.lose().map(|doom| doom.reason.kind()), Some("ShuttingDown"));
+    assert!(lifecycle.lose().is_none());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn our_stream_passes_its_phases_as_the_table_says() {
     assert_eq!(after(Outgoing::end), [Open, Ending, Ended, Ended, Failed]);
     assert_eq!(after(Outgoing::fail), [Failed; 5]);
     assert_eq!(after(Outgoing::be_absent), [Ended; 5]);
-    assert_eq!(after(Outgoing::tell_failure), [Open, Ending, Finished, Ended, Ended]);
+    assert_eq!(after(Outgoing::report_failure), [Open, Ending, Finished, Ended, Ended]);
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl<'a> Parts<'a> {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> (Vec<String>, Vec<(String, String)>) {
+    fn parts_of(text: &str) -> (Vec<String>, Vec<(String, String)>) {
         let parts = split(text).unwrap();
         let keyed = parts.keyed.iter().map(|(key, value)| (key.text(), value.text())).collect();
         (parts.positional.iter().map(Part::text).collect(), keyed)
@@ -142,11 +142,11 @@ mod tests {
     fn a_text_is_taken_apart_at_colons_and_first_equals_signs_that_are_not_quoted() {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(
-            told(r"a:b\:c:d=e=f:g\=h:\\"),
+            parts_of(r"a:b\:c:d=e=f:g\=h:\\"),
             (vec!["a".into(), "b:c".into(), "g=h".into(), r"\".into()], vec![pair("d", "e=f")])
         );
-        assert_eq!(told(""), (vec![String::new()], vec![]));
-        assert_eq!(told("=:"), (vec![String::new()], vec![pair("", "")]));
+        assert_eq!(parts_of(""), (vec![String::new()], vec![]));
+        assert_eq!(parts_of("=:"), (vec![String::new()], vec![pair("", "")]));
         assert_eq!(split(r"tcp:80\").unwrap_err().position(), 6);
         assert_eq!(split(r"tcp:80\\\").unwrap_err().position(), 8);
     }

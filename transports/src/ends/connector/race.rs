@@ -117,12 +117,12 @@ impl StreamConnector {
     fn try_next(self: &Rc<Self>) {
         while let Some(address) = self.with_race(|race| race.waiting.pop_front()).flatten() {
             match self.open(&address) {
-                Ok(attempt) => return self.note_begun(attempt),
+                Ok(attempt) => return self.record_attempt(attempt),
                 // The backlog of the UNIX socket is full, and no event will report room.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && matches!(address, Address::Unix(_)) => {
                     return self.wait_for_room(address);
                 }
-                Err(error) => self.note_failure(address, error),
+                Err(error) => self.record_failure(address, error),
             }
         }
         let error = self.with_race(|race| race.running.is_empty().then(|| race.error())).flatten();
@@ -175,7 +175,7 @@ impl StreamConnector {
         Ok(attempt)
     }
 
-    fn note_begun(self: &Rc<Self>, attempt: Rc<Attempt>) {
+    fn record_attempt(self: &Rc<Self>, attempt: Rc<Attempt>) {
         let more = self.with_race(|race| {
             race.running.push(attempt);
             !race.waiting.is_empty()
@@ -188,7 +188,7 @@ impl StreamConnector {
         }
     }
 
-    fn note_failure(&self, address: Address, error: io::Error) {
+    fn record_failure(&self, address: Address, error: io::Error) {
         log::debug!("connecting to {address} failed: {error}");
         self.with_race(|race| race.failures.push((address, error)));
     }
@@ -218,7 +218,7 @@ impl StreamConnector {
     fn give_up(self: &Rc<Self>, attempt: &Rc<Attempt>, error: io::Error) {
         self.forget(attempt);
         attempt.leave();
-        self.note_failure(attempt.address.clone(), error);
+        self.record_failure(attempt.address.clone(), error);
         self.try_next();
     }
 

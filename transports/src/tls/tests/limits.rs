@@ -43,7 +43,7 @@ fn large_writes_leave_in_full_records_at_once() {
     assert!(pair.client.layer.unsent() < 16_384);
     for _ in 0..20 {
         pair.client.write(&pattern(10_000));
-        assert!(pair.client.layer.unsent() < 16_384, "no more than a record waits");
+        assert!(pair.client.layer.unsent() < 16_384, "at most one record waits");
     }
 }
 
@@ -80,7 +80,7 @@ fn a_handshake_message_without_end_is_refused() {
             Err(reason) => break reason,
         }
         record[5..9].copy_from_slice(&[0; 4]);
-        assert!(fed < 200_000, "it goes on taking bytes");
+        assert!(fed < 200_000, "it still takes bytes");
     };
     assert!(matches!(refused, Reason::Tls(_)), "{refused:?}");
 }

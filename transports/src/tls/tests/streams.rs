@@ -205,7 +205,7 @@ fn carry_once(from: &mut End, to: &mut End) {
     if wire.is_empty() {
         return;
     }
-    to.layer.read(&wire, &mut to.plain, READ_SIZE, &Work::unlimited(), NOW).expect("good TLS");
+    to.layer.read(&wire, &mut to.plain, READ_SIZE, &Work::unlimited(), NOW).expect("valid TLS");
     to.completed |= to.layer.take_completed();
 }
 
