@@ -200,7 +200,7 @@ fn a_client_service_connects_again_and_stops_with_nothing_left() {
 }
 
 #[test]
-fn a_client_service_tells_those_who_do_not_want_to_wait_longer_and_cancels_all_when_stopped() {
+fn a_client_service_fails_those_who_do_not_want_to_wait_longer_and_cancels_all_when_stopped() {
     let reactor = Reactor::new().expect("a reactor");
     let (port, address) = server(&reactor, &Rc::default());
     let failures = Rc::new(RefCell::new(Vec::new()));
@@ -364,7 +364,7 @@ fn when_connected_waits_for_the_next_connection_while_one_closes() {
 }
 
 #[test]
-fn the_back_off_grows_to_its_bound_and_has_jitter() {
+fn the_back_off_grows_to_its_limit_and_has_jitter() {
     let policy = backoff_policy(Duration::from_secs(1), Duration::from_secs(60), 1.5);
     let seconds: Vec<u64> = [0, 1, 2, 5, 20, u32::MAX].into_iter().map(|failures| policy(failures, 0).as_secs()).collect();
     assert_eq!(seconds, [1, 1, 2, 7, 60, 60]);
@@ -422,7 +422,7 @@ fn a_connection_that_is_lost_while_it_is_prepared_is_a_failed_attempt() {
 
 /// A service added while its parent was starting used never to be started.
 #[test]
-fn a_service_that_is_added_during_the_start_is_started_as_well() {
+fn a_service_that_is_added_during_the_start_is_also_started() {
     struct Adding(MultiService, Rc<Cell<bool>>);
     struct Late(Rc<Cell<bool>>);
 
@@ -467,7 +467,7 @@ fn watch_service<H: Clone + 'static>(
 }
 
 #[test]
-fn a_client_service_gives_what_its_protocol_offers_anew_for_each_connection() {
+fn a_client_service_gives_a_new_handle_for_each_connection() {
     let simulation = Simulation::new(1);
     simulation.host("10.0.0.1").listen("10.0.0.1:7", |_peer| support::Echo).unwrap();
     let made = Rc::new(Cell::new(0));

@@ -266,7 +266,7 @@ fn a_compressed_line_allocates_nothing() {
 }
 
 #[test]
-fn a_timer_that_is_put_off_allocates_nothing() {
+fn a_timer_that_is_postponed_allocates_nothing() {
     let clock = Clock::new();
     let calls: Vec<DelayedCall> =
         (0..100).map(|_| clock.call_later(Duration::from_secs(10), || panic!("it is postponed"))).collect();

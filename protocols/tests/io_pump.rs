@@ -227,7 +227,7 @@ fn a_pull_producer_is_asked_until_it_has_no_more() -> Result {
 }
 
 #[test]
-fn of_two_that_are_each_others_producers_neither_waits_for_the_other() -> Result {
+fn two_that_are_each_others_producers_do_not_wait_for_each_other() -> Result {
     let mut pumps = [
         connected_server_and_client(noted(ignore).0, noted(ignore).0)?,
         connected_server_and_client(noted(ignore).0, noted(ignore).0)?,

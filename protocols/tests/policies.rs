@@ -255,7 +255,7 @@ fn a_producer_that_fails_when_it_is_throttled_ends_its_connection_and_no_other()
 }
 
 #[test]
-fn connections_that_never_stood_are_not_counted_for_ever() {
+fn connections_that_were_never_established_are_not_counted_forever() {
     let mut throttled = ThrottlingFactory::new(|_| wire::Echo).max_connection_count(1);
     let peer = StringTransport::new().peer();
     drop(throttled.build_protocol(&peer));
@@ -276,7 +276,7 @@ impl LineProtocol for Upper {
 }
 
 #[test]
-fn the_factory_of_the_overflow_is_started_and_stopped_as_well() {
+fn the_factory_of_the_overflow_is_also_started_and_stopped() {
     /// Counts the hooks, and builds nothing.
     #[derive(Clone, Default)]
     struct Hooks(Rc<RefCell<Vec<&'static str>>>);
@@ -375,7 +375,7 @@ impl std::io::Read for Broken {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_and_the_producer_detached() {
+fn a_file_that_cannot_be_read_is_reported_and_the_producer_detached() {
     let transport = StringTransport::new();
     let told = Rc::new(RefCell::new(None));
     let there = Rc::clone(&told);
@@ -414,7 +414,7 @@ impl Protocol for Reluctant {
 }
 
 #[test]
-fn a_wrapper_that_gives_more_than_is_wanted_delivers_it_later_and_in_order() {
+fn a_wrapper_that_delivers_more_than_is_wanted_does_so_later_and_in_order() {
     let got = Rc::new(RefCell::new(Vec::new()));
     let mut connection = StringTransportWithDisconnection::new(WrappedProtocol::new(Bytewise, Reluctant(Rc::clone(&got))));
     connection.deliver(b"abc");

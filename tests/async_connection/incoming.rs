@@ -37,7 +37,7 @@ fn at_most_64_wait_and_the_rest_come_when_there_is_room() {
 }
 
 #[test]
-fn who_waits_is_told_when_the_port_has_ended_and_those_who_wait_are_still_given() {
+fn whoever_waits_learns_when_the_port_has_ended_and_waiting_connections_are_still_given() {
     let simulation = Simulation::new(1);
     let server = simulation.host(SERVER);
     let mut incoming = server.listen_async(PORT).unwrap();

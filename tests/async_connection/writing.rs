@@ -141,7 +141,7 @@ fn what_a_compressor_gathers_until_the_end_of_the_turn_is_not_drained_before() {
 }
 
 #[test]
-fn who_has_only_the_transport_is_told_of_room_and_of_none_left_beside_a_producer() {
+fn a_holder_of_the_transport_learns_of_room_and_of_none_left_beside_a_producer() {
     let simulation = narrow();
     let seen = Rc::new(RefCell::new(Vec::new()));
     let (told, calls) = (Rc::clone(&seen), Rc::new(Cell::new((0, 0))));
@@ -193,7 +193,7 @@ fn who_has_only_the_transport_is_told_of_room_and_of_none_left_beside_a_producer
 }
 
 #[test]
-fn a_loss_fails_those_who_wait_with_its_reason() {
+fn a_loss_fails_whoever_waits_with_its_reason() {
     let failure = run(&narrow(), async |reactor| {
         let transport = reactor.connect_protocol(PORT, Discard).await?;
         transport.write(vec![0; 100_000]);

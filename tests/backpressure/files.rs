@@ -107,7 +107,7 @@ fn asking_on_the_way(mut peer: Peer) -> Vec<u8> {
 }
 
 #[test]
-fn whatever_the_wire_a_file_arrives_behind_what_was_written_before_and_its_last_byte_is_told() {
+fn whatever_the_wire_a_file_arrives_after_what_was_written_before_and_its_last_byte_is_reported() {
     on_every_kind(&[], |wire| {
         for size in [0, 1, 16_384, 32_768, 32_769, 300_001] {
             let content = pattern(7, size + 3);
@@ -211,7 +211,7 @@ fn a_peer_that_does_not_read_costs_no_turns_and_keeps_nobody_from_being_served()
 }
 
 #[test]
-fn compression_that_is_switched_on_in_the_midst_of_a_file_holds_for_the_rest_of_it() {
+fn compression_that_is_switched_on_in_the_middle_of_a_file_holds_for_the_rest_of_it() {
     const SIZE: usize = 8 << 20;
     let content = pattern(0, SIZE);
     for way in Way::ALL {
@@ -286,7 +286,7 @@ fn what_is_added_to_a_file_while_it_is_sent_is_sent_too_unless_its_length_was_sa
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_and_the_rest_goes_on() {
+fn a_file_that_cannot_be_read_is_reported_and_the_rest_goes_on() {
     for (way, length) in Way::ALL.into_iter().flat_map(|way| [(way, None), (way, Some(LARGE as u64))]) {
         // This handle can only write.
         let (_, unreadable) = temporary(b"contents");
@@ -308,7 +308,7 @@ fn a_file_that_cannot_be_read_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_peer_that_resets_in_the_midst_of_a_file_stops_it_once() {
+fn a_peer_that_resets_in_the_middle_of_a_file_stops_it_once() {
     let outcomes = Way::ALL.map(|way| {
         let told = Told::default();
         let script = sending((way, temporary(&pattern(0, LARGE)).0, Some(LARGE as u64)), &told, |_| Ok(()));
@@ -323,7 +323,7 @@ fn a_peer_that_resets_in_the_midst_of_a_file_stops_it_once() {
 }
 
 #[test]
-fn an_abort_in_the_midst_of_a_file_stops_it_once() {
+fn an_abort_in_the_middle_of_a_file_stops_it_once() {
     for way in Way::ALL {
         let told = Told::default();
         let script = sending((way, temporary(&pattern(0, LARGE)).0, None), &told, |transport| {

@@ -143,7 +143,7 @@ impl Protocol for SendsFile {
 }
 
 #[test]
-fn a_file_arrives_whole_and_its_last_byte_is_told() {
+fn a_file_arrives_whole_and_its_last_byte_is_reported() {
     for size in [0, 1, 16_384, 3_000_001] {
         let content: Vec<u8> = (0..size).map(|i: u32| (i % 251) as u8).collect();
         let reactor = Reactor::new().unwrap();

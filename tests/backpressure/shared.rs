@@ -222,7 +222,7 @@ fn a_message_to_ten_thousand_members_who_read_nothing_is_in_memory_once() {
 }
 
 #[test]
-fn who_reads_slowly_pays_its_own_bound_and_nobody_elses() {
+fn whoever_reads_slowly_uses_up_its_own_limit_and_nobody_elses() {
     let (reactor, room, peers) = room(100, usize::MAX);
     let slow = room.borrow()[0].clone();
     slow.set_write_buffer_cap(100_000);
@@ -270,7 +270,7 @@ fn wrappers_and_recorders_are_shown_shared_bytes_as_they_are_shown_all_others() 
 }
 
 #[test]
-fn compression_that_is_switched_on_begins_behind_shared_bytes_that_are_still_unsent() {
+fn compression_that_is_switched_on_begins_after_shared_bytes_that_are_still_unsent() {
     for length in [100, 10_000] {
         let (reactor, room, peers) = room(1, 40);
         let transport = room.borrow()[0].clone();

@@ -103,7 +103,7 @@ fn clients_that_come_all_at_once_wait_for_each_other_and_none_is_cut_off() {
 }
 
 #[test]
-fn a_handshake_on_a_connection_that_there_is_already_takes_the_place_of_the_oldest() {
+fn a_handshake_on_an_existing_connection_takes_the_place_of_the_oldest() {
     for way in [Way::StartTls, Way::Wrapping] {
         watch();
         let simulation = Simulation::new(1);

@@ -78,7 +78,7 @@ fn lose(peer: &Peer) {
 }
 
 #[test]
-fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_for_a_place() {
+fn a_tenth_of_the_descriptors_is_left_to_the_program_and_further_connections_wait_for_a_place() {
     watch();
     let simulation = Simulation::with_faults(1, Faults { descriptors: 50, ..Faults::calm() });
     let server = simulation.host(SERVER);
@@ -104,7 +104,7 @@ fn a_tenth_of_the_descriptors_is_left_to_the_program_and_who_comes_beyond_waits_
 }
 
 #[test]
-fn the_bound_of_accepted_connections_can_be_set_and_is_told_again_only_after_it_was_far_away() {
+fn the_limit_of_accepted_connections_can_be_set_and_is_reported_again_only_after_it_was_far_away() {
     watch();
     let simulation = Simulation::new(1);
     let server = simulation.host(SERVER);

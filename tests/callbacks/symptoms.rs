@@ -90,7 +90,7 @@ impl LineProtocol for Lines {
 }
 
 #[test]
-fn a_line_that_ends_with_lf_alone_is_no_line_until_the_delimiter_says_so() -> Result {
+fn a_line_that_ends_with_lf_alone_is_not_a_line_until_the_delimiter_says_so() -> Result {
     let answer = |mut protocol: LineReceiver<Lines>, data: &[u8]| -> Result<Vec<u8>> {
         let transport = StringTransport::new();
         protocol.data_received(&transport, data)?;
@@ -141,7 +141,7 @@ impl Protocol for HasNothingToSay {
 }
 
 #[test]
-fn who_takes_the_peers_end_and_does_not_close_stays_connected() -> Result {
+fn a_side_that_accepts_the_peers_end_and_does_not_close_stays_connected() -> Result {
     for closes in [false, true] {
         let lost = Rc::new(Cell::new(false));
         let simulation = Simulation::new(1);
@@ -190,7 +190,7 @@ impl LineProtocol for Bodies {
 }
 
 #[test]
-fn what_was_used_and_is_given_back_all_the_same_comes_twice() -> Result {
+fn what_was_used_and_is_still_given_back_comes_twice() -> Result {
     let answer = |from: usize| -> Result<Vec<u8>> {
         let transport = StringTransport::new();
         LineReceiver::new(Bodies { from }).data_received(&transport, b"BODY\r\nabcdnext\r\n")?;
@@ -202,7 +202,7 @@ fn what_was_used_and_is_given_back_all_the_same_comes_twice() -> Result {
 }
 
 #[test]
-fn the_time_of_a_reactor_is_no_time_of_day() -> Result {
+fn the_time_of_a_reactor_is_not_the_time_of_day() -> Result {
     let reactor = Reactor::new()?;
     let day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     assert!(reactor.now() < day / 2, "it began with the reactor");
@@ -238,7 +238,7 @@ impl Protocol for AmongTransports {
 }
 
 #[test]
-fn a_room_of_protocols_meets_the_one_that_speaks_and_a_room_of_transports_does_not() -> Result {
+fn a_room_of_protocols_finds_the_sender_borrowed_and_a_room_of_transports_does_not() -> Result {
     let transport = StringTransport::new();
     let room = Room::default();
     let member = Rc::new(RefCell::new(AmongProtocols { transport: Transport::clone(&transport), room: Rc::clone(&room) }));

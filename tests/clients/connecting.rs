@@ -243,7 +243,7 @@ fn hooks_until_stop(wire: Wire, connect: impl FnOnce(&Reactor, Hooks) + 'static)
 }
 
 #[test]
-fn stop_tells_an_attempt_in_whatever_phase_it_is() {
+fn stop_ends_an_attempt_in_whatever_phase_it_is() {
     on_every_wire(|wire| {
         let starting = hooks_until_stop(wire, move |reactor, hooks| {
             let again = reactor.clone();
@@ -266,7 +266,7 @@ fn stop_tells_an_attempt_in_whatever_phase_it_is() {
 }
 
 #[test]
-fn an_attempt_that_is_ended_just_before_the_reactor_stops_is_told_so() {
+fn an_attempt_that_is_ended_just_before_the_reactor_stops_gets_that_reason() {
     // Before it begins, during the look-up, and while no answer comes.
     for delay in [0, 1, 20] {
         let lookup = Duration::from_millis(10);
@@ -368,7 +368,7 @@ fn a_factory_that_refuses_or_panics_fails_the_attempt() {
 }
 
 #[test]
-fn connect_in_a_hook_connects_anew_with_the_same_factory() {
+fn connect_in_a_hook_connects_again_with_the_same_factory() {
     on_every_wire(|wire| {
         let (greeter, server) = greeter(3);
         let peer = wire.reach(greeter);

@@ -261,7 +261,7 @@ fn an_attempt_is_given_as_long_as_was_set() {
 }
 
 #[test]
-fn a_stop_while_several_attempts_are_under_way_is_told_once() {
+fn a_stop_while_several_attempts_are_under_way_is_reported_once() {
     let reactor = MemoryReactor::new();
     let addresses: [IpAddr; 3] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()];
     reactor.add_host("many.example", addresses);

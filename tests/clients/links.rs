@@ -22,7 +22,7 @@ fn a_link_is_written_by_its_number_or_its_name() {
 }
 
 #[test]
-fn a_link_that_is_not_there_is_named_in_the_error() {
+fn a_link_that_does_not_exist_is_named_in_the_error() {
     let simulation = torsade::simulated::Simulation::new(1);
     for reactor in [Reactor::new().unwrap(), simulation.host("10.0.0.1").reactor().clone()] {
         let Err(ListenError::Io { cause, .. }) = reactor.listen_tcp("[fe80::1%nowhere]:0", |_peer| Echo) else {

@@ -95,7 +95,7 @@ fn those_who_ask_for_the_same_name_share_one_look_up() {
 }
 
 #[test]
-fn an_error_is_told_to_all_who_asked() {
+fn an_error_is_reported_to_all_who_asked() {
     let (simulation, host) = simulation();
     let asked = [(); 3].map(|()| host.resolve("nobody.test"));
     simulation.run_until_idle().unwrap();
@@ -106,7 +106,7 @@ fn an_error_is_told_to_all_who_asked() {
 }
 
 #[test]
-fn so_many_names_are_looked_up_at_a_time_and_the_others_in_the_order_in_which_they_were_asked_for() {
+fn a_limited_number_of_names_is_looked_up_at_a_time_and_the_others_in_the_order_of_their_requests() {
     let (simulation, host) = simulation();
     let told = Told::default();
     let asked = ask_for(&host, 0..2 * UNDER_WAY + 1, &told);
@@ -116,7 +116,7 @@ fn so_many_names_are_looked_up_at_a_time_and_the_others_in_the_order_in_which_th
 }
 
 #[test]
-fn a_name_that_nobody_waits_for_any_more_is_not_looked_up_and_tells_nobody() {
+fn a_name_that_nobody_waits_for_any_more_is_not_looked_up_and_reports_to_nobody() {
     let (simulation, host) = simulation();
     let told = Told::default();
     let (under_way, waiting) = (ask_for(&host, 0..UNDER_WAY, &told), ask_for(&host, 100..100 + WAITING, &told));
@@ -134,7 +134,7 @@ fn a_name_that_nobody_waits_for_any_more_is_not_looked_up_and_tells_nobody() {
 }
 
 #[test]
-fn one_who_is_told_may_cancel_the_look_ups_of_the_others_or_ask_again() {
+fn whoever_gets_an_answer_may_cancel_the_look_ups_of_the_others_or_ask_again() {
     let (simulation, host) = simulation();
     let (told, others): (Told, Rc<RefCell<Vec<Deferred<()>>>>) = Default::default();
     let (reactor, there, kept) = (host.clone(), told.clone(), others.clone());
@@ -150,7 +150,7 @@ fn one_who_is_told_may_cancel_the_look_ups_of_the_others_or_ask_again() {
 }
 
 #[test]
-fn an_attempt_by_name_beyond_the_bound_fails_with_an_error_that_names_it() {
+fn an_attempt_by_name_beyond_the_limit_fails_with_an_error_that_names_it() {
     let (simulation, host) = simulation();
     let asked = ask_for(&host, 0..UNDER_WAY + WAITING, &Told::default());
     let failed: Rc<RefCell<Vec<String>>> = Rc::default();

@@ -90,7 +90,7 @@ impl Client {
 }
 
 #[test]
-fn a_close_is_told_soon_after_the_peer_has_everything_although_it_keeps_its_side_open() {
+fn a_close_is_reported_soon_after_the_peer_has_everything_although_it_keeps_its_side_open() {
     let world = World::new(Faults::calm(), 100, None);
     let client = world.connect(CLIENT);
     let told = world.until_server_is_told();
@@ -281,7 +281,7 @@ fn a_slow_reader_on_real_sockets_gets_everything() {
 
 /// The system reports room only once a third of a full buffer is free, which takes this peer longer than the timeout.
 #[test]
-fn a_peer_whose_buffer_tells_of_room_seldom_gets_all_that_was_written_before_the_close() {
+fn a_peer_whose_buffer_seldom_reports_room_gets_all_that_was_written_before_the_close() {
     let world = World::new(Faults { slow: 1.0, ..Faults::calm() }, 300_000, None);
     let client = world.connect(CLIENT);
     world.run_for(600);

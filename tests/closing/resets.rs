@@ -62,7 +62,7 @@ fn a_reset_is_noticed_while_paused() {
 }
 
 #[test]
-fn a_reset_is_noticed_by_who_pauses_in_the_very_turn_it_comes() {
+fn a_reset_is_noticed_by_a_protocol_that_pauses_in_the_very_turn_it_arrives() {
     on_every_wire(|wire| {
         let (gone, wait) = mpsc::channel();
         let wait = RefCell::new(Some(wait));

@@ -28,7 +28,7 @@ fn deliver(mut hand: Hand, parts: &[&[u8]]) -> (Vec<u8>, Reason, Option<Compress
 }
 
 #[test]
-fn what_is_no_announcement_passes_untouched() {
+fn what_is_not_an_announcement_passes_untouched() {
     let raw = announced(Format::DeflateRaw, b"", &[b"x"], false);
     let mut nearly = raw[..15].to_vec();
     nearly[14] ^= 1;
@@ -65,7 +65,7 @@ fn what_is_no_announcement_passes_untouched() {
 }
 
 #[test]
-fn who_listens_looks_for_nothing_unless_asked_or_compressing() {
+fn a_server_detects_nothing_unless_asked_or_compressing() {
     let wire = announced(Format::Deflate, b"", &[b"hello"], true);
     let (plain, _, stats) = deliver(Hand::listening(nothing), &[&wire]);
     assert_eq!(plain, wire);
@@ -138,7 +138,7 @@ fn a_switch_in_mid_stream_is_plain_bytes_unless_looked_for() {
 }
 
 #[test]
-fn a_mark_at_another_place_than_it_says_is_plain_bytes() {
+fn a_mark_at_another_position_than_it_says_is_plain_bytes() {
     // A stored copy of a stream, sent at every offset but its own.
     let wire = announced(Format::Deflate, b"220 ready\r\n", &[b"compressed"], true);
     let mark = &wire[11..];

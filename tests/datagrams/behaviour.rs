@@ -15,7 +15,7 @@ use crate::support::logged::logged;
 use crate::support::{pattern, run, stop};
 
 #[test]
-fn each_datagram_comes_whole_whatever_its_size_and_is_answered_to_whoever_has_sent_it() {
+fn each_datagram_arrives_whole_whatever_its_size_and_is_answered_to_its_sender() {
     in_both_worlds(|reactor| {
         let server = reactor.listen_udp_with("127.0.0.1:0", long(), Echo).unwrap();
         let sizes = [0, 1, 2, 512, 1472, 8192, 8193, 65_507];
@@ -114,7 +114,7 @@ fn an_error_or_a_panic_in_a_callback_is_reported_and_the_port_stays() {
 }
 
 #[test]
-fn a_datagram_that_is_too_long_is_cut_and_that_is_told_counted_and_reported_once() {
+fn a_datagram_that_is_too_long_is_cut_and_that_is_counted_and_reported_once() {
     in_both_worlds(|reactor| {
         let events = Events::default();
         let receiver = Probe::new(&events, |event, transport| {
@@ -170,7 +170,7 @@ fn nobody(reactor: &Reactor) -> Address {
 }
 
 #[test]
-fn a_connected_port_is_told_that_nobody_is_there_and_is_heard_as_soon_as_somebody_is() {
+fn a_connected_port_learns_that_nobody_is_there_and_is_heard_as_soon_as_somebody_is() {
     in_both_worlds(|reactor| {
         let (events, address) = (Events::default(), nobody(reactor));
         let there = address.clone();
@@ -229,7 +229,7 @@ fn a_datagram_is_not_lost_to_the_refusal_of_the_one_before() {
 }
 
 #[test]
-fn a_port_that_is_not_connected_is_not_told_of_refusals() {
+fn a_port_that_is_not_connected_gets_no_refusals() {
     in_both_worlds(|reactor| {
         let (events, address) = (Events::default(), nobody(reactor));
         let client = Probe::new(&events, move |event, transport| {

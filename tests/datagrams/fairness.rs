@@ -41,7 +41,7 @@ fn a_thousand_datagrams_that_wait_are_taken_over_several_turns() {
 }
 
 #[test]
-fn who_else_is_ready_has_a_share_of_the_turn() {
+fn whoever_else_is_ready_has_a_share_of_the_turn() {
     let reactor = MemoryReactor::new();
     let (turns, receiver) = turns_of(&reactor);
     let (late, others): (Vec<_>, Vec<_>) = (0..20).map(|_| turns_of(&reactor)).unzip();

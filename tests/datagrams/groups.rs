@@ -164,7 +164,7 @@ fn hear_a_broadcast(reactor: &Reactor) {
 }
 
 #[test]
-fn what_is_no_group_cannot_be_joined_nor_what_was_not_joined_be_left() {
+fn what_is_not_a_group_cannot_be_joined_nor_what_was_not_joined_be_left() {
     in_both_worlds(|reactor| {
         let transport = reactor.listen_udp("0.0.0.0:0", Discard).unwrap();
         let kind = |result: std::io::Result<()>| result.unwrap_err().kind();

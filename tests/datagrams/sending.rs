@@ -77,7 +77,7 @@ fn one_to_everybody_that_was_not_allowed() {
 }
 
 #[test]
-fn those_for_which_there_is_no_room_are_told_once_a_turn_and_reported_once() {
+fn those_for_which_there_is_no_room_are_notified_once_a_turn_and_reported_once() {
     let simulation = Simulation::with_faults(1, Faults { short_write: 1.0, ..Faults::calm() });
     let host = simulation.host("10.0.0.1");
     let events = Events::default();
@@ -106,7 +106,7 @@ fn those_for_which_there_is_no_room_are_told_once_a_turn_and_reported_once() {
 }
 
 #[test]
-fn one_that_the_buffer_has_no_room_for_and_others_are_sent_when_it_has_left() {
+fn one_that_the_buffer_has_no_room_for_and_others_are_sent_once_it_has() {
     // A tenth of a second for each kilobyte.
     let slow = Faults { bandwidth: Some(10_000), send_buffer: 2000..=2000, ..Faults::calm() };
     let simulation = Simulation::with_faults(1, slow);

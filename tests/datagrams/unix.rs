@@ -76,7 +76,7 @@ fn one_that_has_no_name_is_heard_and_cannot_be_answered() {
 }
 
 #[test]
-fn a_long_one_is_cut_and_that_is_told() {
+fn a_long_one_is_cut_and_that_is_reported() {
     let folder = Folder::new("unix-long");
     in_both_worlds(|reactor| {
         let events = Events::default();
@@ -94,7 +94,7 @@ fn a_long_one_is_cut_and_that_is_told() {
 }
 
 #[test]
-fn a_sender_that_is_too_fast_for_its_peer_is_told_and_nothing_that_was_sent_is_lost() {
+fn a_sender_that_is_too_fast_for_its_peer_is_notified_and_nothing_that_was_sent_is_lost() {
     let folder = Folder::new("unix-fast");
     let fast = |reactor: &Reactor| {
         let (events, sent) = (Events::default(), Rc::new(Cell::new(0)));
@@ -205,7 +205,7 @@ fn the_file_has_its_mode() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_abstract_name_is_no_file() {
+fn an_abstract_name_is_not_a_file() {
     in_both_worlds(|reactor| {
         let name = |end: &str| torsade::UnixName::Abstract(format!("torsade-{end}-{}", std::process::id()).into_bytes());
         assert!(matches!(reactor.connect_unix_datagram(name("server"), Discard), Err(ConnectError::Refused)));

@@ -119,7 +119,7 @@ fn a_hundred_thousand_who_wait_for_a_lock_do_not_recurse() {
 }
 
 #[test]
-fn a_queue_keeps_order_on_both_sides_and_its_bounds() {
+fn a_queue_keeps_order_on_both_sides_and_its_limits() {
     let queue = DeferredQueue::new(2, 2);
     let (a, b) = (queue.get(), queue.get());
     assert_eq!(result_of(queue.get()), Err(QueueError::Underflow.to_string()));
@@ -164,7 +164,7 @@ fn values_handed_to_tasks_that_are_cancelled_before_they_run_are_kept_in_their_o
 }
 
 #[test]
-fn a_value_that_comes_back_goes_to_the_one_who_waits_longest() {
+fn a_value_that_comes_back_goes_to_the_one_that_has_waited_longest() {
     let (clock, queue) = (Clock::new(), DeferredQueue::new(0, 9));
     let (first, second, third) = (waiting(&clock, queue.get()), waiting(&clock, queue.get()), queue.get());
     let first_value = Rc::new(Cell::new(0));
@@ -236,7 +236,7 @@ fn a_value_that_is_there_is_not_taken_by_those_who_never_ask_for_it() {
 }
 
 #[test]
-fn who_waits_and_is_dropped_leaves_the_queue_and_the_semaphore() {
+fn whoever_waits_and_is_dropped_leaves_the_queue_and_the_semaphore() {
     let (clock, queue) = (Clock::new(), DeferredQueue::new(1, 1));
     drop(queue.get());
     drop(queue.get().add_timeout(Duration::from_secs(1), clock.reactor()));

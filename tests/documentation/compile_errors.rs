@@ -136,25 +136,25 @@ fn a_program_without_a_mistake_compiles() {
 }
 
 #[test]
-fn a_protocol_of_lines_without_its_receiver_is_told_to_be_wrapped() {
+fn a_protocol_of_lines_without_its_receiver_gets_an_error_that_asks_for_the_wrapper() {
     let remedies = ["a `LineProtocol` in `LineReceiver::new(..)`", "`NetstringReceiver::new(..)`", "`FrameReceiver::new(..)`"];
     assert_told(r#"reactor.listen_tcp("127.0.0.1:0", |_peer| Lines)?;"#, "`Lines` is not a protocol", &remedies);
     assert_told(r#"reactor.connect_tcp("127.0.0.1:1", |_peer| Lines)?;"#, "`Lines` is not a protocol", &remedies);
 }
 
 #[test]
-fn a_factory_that_is_none_for_clients_is_told_what_is_missing() {
+fn a_factory_that_is_not_one_for_clients_gets_an_error_that_says_what_is_missing() {
     let remedies = ["needs `ClientFactory` too", "impl ClientFactory for ... {}"];
     assert_told(r#"reactor.connect_tcp("127.0.0.1:1", Builds)?;"#, "`Builds` is not a factory for clients", &remedies);
 }
 
 #[test]
-fn a_protocol_in_the_place_of_a_factory_is_told_to_be_returned_by_a_closure() {
+fn a_protocol_in_the_place_of_a_factory_gets_an_error_that_asks_for_a_closure() {
     assert_told(r#"reactor.listen_tcp("127.0.0.1:0", Bytes)?;"#, "`Bytes` is not a factory", &["`|_peer| Echo`"]);
 }
 
 #[test]
-fn a_port_alone_is_told_that_an_address_has_a_host() {
+fn a_port_alone_gets_an_error_that_asks_for_a_host() {
     let told = |main: &str, what: &str| {
         assert_told(main, &format!("`{what}` is not an address to listen on or to connect to"), &[r#""127.0.0.1:8000""#]);
     };
@@ -164,7 +164,7 @@ fn a_port_alone_is_told_that_an_address_has_a_host() {
 }
 
 #[test]
-fn a_reactor_or_a_transport_in_another_thread_is_told_of_the_handle() {
+fn a_reactor_or_a_transport_in_another_thread_gets_an_error_that_names_the_handle() {
     assert_told(
         "std::thread::spawn(move || reactor.stop());",
         "cannot be sent between threads safely",
@@ -178,7 +178,7 @@ fn a_reactor_or_a_transport_in_another_thread_is_told_of_the_handle() {
 }
 
 #[test]
-fn a_callback_that_returns_a_plain_value_is_told_what_it_may_return() {
+fn a_callback_that_returns_a_plain_value_gets_an_error_that_says_what_it_may_return() {
     let remedies = ["`Ok(value)`", "a `Deferred`"];
     assert_told("reactor.spawn(async { 5 });", "a callback or a task cannot return `{integer}`", &remedies);
     let main = "reactor.sleep(std::time::Duration::ZERO).add_callback(|()| std::io::Result::Ok(()));";

@@ -213,7 +213,7 @@ fn the_ladder_of_examples_is_the_same_in_the_readme_and_in_the_documentation() {
 
 /// The crate versions in the chapter's first table, and those its tests have run with.
 #[test]
-fn the_chapter_on_crates_of_others_has_the_versions_that_were_tested() {
+fn the_chapter_on_third_party_crates_has_the_versions_that_were_tested() {
     let chapter = fs::read_to_string(root().join("src/manual/async_ecosystem.md")).expect("the chapter");
     let lock = fs::read_to_string(root().join("tests/ecosystem/Cargo.lock")).expect("the lock file");
     let table = chapter.split_once("| crate | version | it needs |\n|---|---|---|\n").expect("the table").1;

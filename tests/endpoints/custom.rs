@@ -61,7 +61,7 @@ fn converse(server: ServerEndpoint, client: ClientEndpoint) -> (Simulation, Even
 }
 
 #[test]
-fn what_an_endpoint_of_ones_own_makes_can_be_compressed() {
+fn what_a_custom_endpoint_makes_can_be_compressed() {
     let compressed = || "deflate".parse::<Format>().unwrap();
     let server = ServerEndpoint::custom(Seven).compressed(compressed());
     let (_simulation, events, transport) = converse(server, ClientEndpoint::custom(Seven).compressed(compressed()));
@@ -72,7 +72,7 @@ fn what_an_endpoint_of_ones_own_makes_can_be_compressed() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn what_an_endpoint_of_ones_own_makes_can_be_encrypted() {
+fn what_a_custom_endpoint_makes_can_be_encrypted() {
     let server = || ServerEndpoint::custom(Seven).tls(&keys::server());
     let (_simulation, events, transport) = converse(server(), ClientEndpoint::custom(Seven).tls(&keys::client()));
     assert_eq!(events.names()[..2], ["made", "handshake"]);

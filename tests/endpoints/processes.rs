@@ -144,7 +144,7 @@ fn a_program_that_is_not_there_is_named_in_the_error() {
 }
 
 #[test]
-fn each_attempt_starts_the_program_anew() {
+fn each_attempt_starts_the_program_again() {
     let simulation = Simulation::new(1);
     let host = simulation.host("10.0.0.1");
     let started = Rc::new(RefCell::new(0));

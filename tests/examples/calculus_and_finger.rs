@@ -90,7 +90,7 @@ fn finger_servers_that_ask_others_give_their_answer_or_say_that_there_is_none() 
 }
 
 #[test]
-fn finger_services_tell_and_are_told() {
+fn finger_services_answer_and_are_updated() {
     let reactor = Reactor::new().expect("a reactor");
     let own = reactor.clone();
     let run = async move {

@@ -226,7 +226,7 @@ fn with_passed_socket(listener: OwnedFd, endpoint: &str) -> Server {
 
 #[cfg(all(target_os = "linux", feature = "systemd"))]
 #[test]
-fn a_listening_socket_may_be_inherited_by_its_place_its_name_and_its_number() {
+fn a_listening_socket_may_be_inherited_by_its_index_its_name_and_its_number() {
     for endpoint in ["systemd:domain=INET:index=0", "systemd:INET:name=web", "fd:3", "compress:deflate:fd:3"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = format!("tcp:{}", listener.local_addr().unwrap());

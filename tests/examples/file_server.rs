@@ -53,7 +53,7 @@ fn requests_that_come_together_are_answered_in_order_small_and_large() {
 }
 
 #[test]
-fn what_is_hidden_or_elsewhere_or_no_file_is_not_found() {
+fn what_is_hidden_or_elsewhere_or_not_a_file_is_not_found() {
     let targets = [
         "/.hidden",
         "/../etc/passwd",

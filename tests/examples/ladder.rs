@@ -70,23 +70,23 @@ exercises! {
         the_others_see_who_has_said_it;
     exercise_4_is_to_be_solved_and_can_be:
         "../../examples/ladder/exercises/04_warning.rs", "../../examples/ladder/solutions/04_warning.rs",
-        who_is_silent_is_asked_before_the_end;
+        whoever_is_silent_is_asked_before_the_end;
     exercise_5_is_to_be_solved_and_can_be:
         "../../examples/ladder/exercises/05_again.rs", "../../examples/ladder/solutions/05_again.rs",
-        who_comes_back_says_so;
+        whoever_comes_back_says_so;
     exercise_6_is_to_be_solved_and_can_be:
         "../../examples/ladder/exercises/06_told.rs", "../../examples/ladder/solutions/06_told.rs",
         those_who_stay_are_told_of_the_slow;
     exercise_7_is_to_be_solved_and_can_be:
         "../../examples/ladder/exercises/07_on_demand.rs", "../../examples/ladder/solutions/07_on_demand.rs",
-        who_asks_for_compression_gets_it;
+        whoever_asks_for_compression_gets_it;
     #[cfg(feature = "tls")]
     exercise_8_is_to_be_solved_and_can_be:
         "../../examples/ladder/exercises/08_version.rs", "../../examples/ladder/solutions/08_version.rs",
-        the_version_of_tls_is_told;
+        the_version_of_tls_is_reported;
     exercise_9_is_to_be_solved_and_can_be:
         "../../examples/ladder/exercises/09_mend.rs", "../../examples/ladder/solutions/09_mend.rs",
-        the_sum_is_right_however_the_bytes_come;
+        the_sum_is_right_however_the_bytes_arrive;
     exercise_10_is_to_be_solved_and_can_be:
         "../../examples/ladder/exercises/10_notice.rs", "../../examples/ladder/solutions/10_notice.rs",
         a_cut_is_noticed_and_healed;

@@ -56,18 +56,18 @@ impl StringProtocol for Strings {
 }
 
 #[test]
-fn lines_and_raw_data_are_the_same_however_they_come() {
+fn lines_and_raw_data_are_the_same_however_they_arrive() {
     Conformance::new(Lines::new).send(b"one\r\n\r\nraw 5\r\n\r\nabctwo\r\nha").send("lf\r\nthree\r\n").assert();
     Conformance::new(Lines::new).send(b"one\r\nquit\r\nmore\r\n").assert();
 }
 
 #[test]
-fn a_line_that_is_too_long_is_refused_however_it_comes() {
+fn a_line_that_is_too_long_is_refused_however_it_arrives() {
     Conformance::new(Lines::new).send([b"ok\r\n", &[b'x'; 60][..], b"\r\nnever\r\n"].concat()).assert();
 }
 
 #[test]
-fn strings_are_the_same_however_they_come() {
+fn strings_are_the_same_however_they_arrive() {
     let netstrings = |notes: &Notes| NetstringReceiver::new(Strings(notes.clone()));
     Conformance::new(netstrings).send(b"3:one,0:,12:hello, world,1:x,").assert();
     Conformance::new(netstrings).send(b"3:one,1:xyz,1:a,").assert();

@@ -55,7 +55,7 @@ fn taking_turns(
 }
 
 #[test]
-fn an_async_echo_is_the_same_however_its_bytes_come() {
+fn an_async_echo_is_the_same_however_its_bytes_arrive() {
     let summary = Conformance::new(|_| InAsync::boxed(async_echo::<7>)).send("so it is").send("and so it stays").check().unwrap();
     assert!(summary.compressed && summary.replays > 100, "{summary:?}");
     assert_eq!(summary.tls, cfg!(feature = "tls"));
@@ -92,7 +92,7 @@ async fn answer_lines(notes: Notes, mut connection: AsyncConnection) -> Result {
 }
 
 #[test]
-fn lines_in_async_code_and_in_callbacks_are_the_same_however_they_come() {
+fn lines_in_async_code_and_in_callbacks_are_the_same_however_they_arrive() {
     let in_callbacks = |notes: &Notes| Box::new(LineReceiver::new(Lines(notes.clone())).delimiter(b"\n")) as Box<dyn Protocol>;
     let in_async = |notes: &Notes| {
         let notes = notes.clone();

@@ -134,7 +134,7 @@ fn the_first_offer_that_can_be_taken_is_taken() {
 }
 
 #[test]
-fn what_is_no_websocket_request_is_refused_in_http() {
+fn what_is_not_a_websocket_request_is_refused_in_http() {
     let no_key = request("").replace("Sec-WebSocket-Key", "Key");
     let old = request("").replace("Version: 13", "Version: 8");
     for (request, wanted) in [
@@ -229,7 +229,7 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
 }
 
 #[test]
-fn a_message_of_many_megabytes_goes_back_as_it_comes_to_a_peer_that_reads_slowly() {
+fn a_message_of_many_megabytes_is_sent_back_as_it_arrives_to_a_peer_that_reads_slowly() {
     let client = Client::with_limit(20 << 20);
     client.say(request("").as_bytes());
     let message: Vec<u8> = (0..5_u32 << 20).flat_map(u32::to_le_bytes).collect();

@@ -26,7 +26,7 @@ impl DatagramProtocol for Systemd {
 }
 
 #[test]
-fn the_start_the_stop_the_status_and_each_half_of_the_watchdogs_time_are_told() {
+fn the_start_the_stop_the_status_and_each_half_of_the_watchdogs_time_are_reported() {
     let simulation = Simulation::new(1);
     let (host, told) = (simulation.host("10.0.0.1"), Rc::default());
     host.listen_unix_datagram("/run/systemd/notify", Systemd((*host).clone(), Rc::clone(&told))).unwrap();
@@ -127,7 +127,7 @@ fn a_loop_that_hangs_says_nothing() {
 }
 
 #[test]
-fn without_systemd_nobody_is_told_and_one_that_is_not_there_ends_nothing() {
+fn without_systemd_nothing_is_notified_and_a_missing_one_ends_nothing() {
     let reactor = Reactor::new().unwrap();
     let nobody = SystemdNotification::new(&*socket_path(), Some(SECOND));
     for notification in [SystemdNotification::from_env(), nobody] {

@@ -158,7 +158,7 @@ fn lines_are_rewritten_aggregated_and_relayed() {
 }
 
 #[test]
-fn datagrams_and_batches_are_relayed_as_lines_are() {
+fn datagrams_and_batches_are_relayed_like_lines() {
     let world = World::new(Options::default());
     let host = world.simulation.host(CLIENT);
     let datagrams = host.listen_udp("10.0.0.3:0", Silent).unwrap();
@@ -187,7 +187,7 @@ impl DatagramProtocol for Silent {
 }
 
 #[test]
-fn what_is_for_a_destination_that_is_away_waits_up_to_a_bound() {
+fn what_is_for_a_destination_that_is_away_waits_up_to_a_limit() {
     let world = World::new(Options { queue: 3, ..Options::default() });
     world.store.stop_listening();
     world.sink.transport.take().unwrap().abort_connection();

@@ -99,7 +99,7 @@ fn what_comes_late_is_not_taken_for_the_difference() {
 }
 
 #[test]
-fn a_grammar_that_does_not_suit_the_programs_is_told() {
+fn a_grammar_that_does_not_suit_the_programs_is_reported() {
     let check = of_ports(&port("chat", None), &port("chat", None));
     let told = found(check, "accept 1\npiece \"x\"", 2);
     let told = told.unwrap_err().to_string();
@@ -123,7 +123,7 @@ fn a_close_on_an_empty_line_is_found() {
 }
 
 #[test]
-fn a_loss_that_is_not_told_is_found() {
+fn a_loss_that_is_not_reported_is_found() {
     is_found(Mutation::ForgetsTheLost, 5);
 }
 

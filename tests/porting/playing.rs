@@ -31,7 +31,7 @@ fn two_that_differ_are_played_up_to_the_difference() {
 }
 
 #[test]
-fn a_script_that_expects_what_neither_does_is_told() {
+fn a_script_that_expects_what_neither_does_is_reported() {
     let timeline = play(&port("chat", None), &port("chat", None), "open a\nexpect a \"What is\"\n");
     assert_eq!(timeline.verdict, Verdict::Unmet("on a \" is\" was still expected, and \"'s your name?\\r\\n\" came".into()));
 }
@@ -60,13 +60,13 @@ fn clients_are_accepted_and_how_they_end_is_seen() {
 }
 
 #[test]
-fn a_connection_that_does_not_come_is_told() {
+fn a_connection_that_does_not_arrive_is_reported() {
     let timeline = play(&port("questions", None), &port("questions", None), "accept a\naccept b\n");
     assert_eq!(timeline.verdict, Verdict::Unmet("no connection came for b".into()));
 }
 
 #[test]
-fn of_a_relay_neither_side_has_to_read_what_it_is_sent_before_what_it_sends_is_relayed() {
+fn neither_side_of_a_relay_has_to_read_before_what_it_sends_is_relayed() {
     let timeline = play(&port("relay", None), &port("relay", None), include_str!("../../examples/ports/relay/script"));
     assert_eq!(timeline.verdict, Verdict::Same, "{timeline}");
 }
@@ -94,7 +94,7 @@ mod tls {
     }
 
     #[test]
-    fn an_endpoint_that_is_wrong_is_told() {
+    fn an_endpoint_that_is_wrong_is_reported() {
         let house = House::new();
         for (endpoint, wrong) in [
             ("tls:{listen}:trustRoots=keys:certificate=keys/no.pem", "no.pem"),
@@ -110,14 +110,14 @@ mod tls {
 }
 
 #[test]
-fn a_place_that_the_programs_do_not_have_is_told() {
+fn a_place_that_the_programs_do_not_have_is_reported() {
     let timeline = play(&port("chat", None), &port("chat", None), "open a 2\n");
     let Verdict::Unmet(told) = timeline.verdict else { panic!("{timeline}") };
     assert!(told.starts_with("a is not connected: ") && told.contains("{listen2}"), "{told}");
 }
 
 #[test]
-fn a_program_that_does_not_come_up_is_told_with_what_it_printed() {
+fn a_program_that_does_not_start_is_reported_with_what_it_printed() {
     let reactor = Reactor::new().unwrap();
     let check = Check::new("sh -c 'echo no such port: {listen} >&2; exit 7'", &port("chat", None)).unwrap();
     let played = reactor.clone();

@@ -39,7 +39,7 @@ the first difference is in step 3
 }
 
 #[test]
-fn agreement_and_what_neither_does_are_told_too() {
+fn agreement_and_what_neither_does_are_reported_too() {
     let empty = || [Seen::default(), Seen::default()];
     let same = timeline("open a\nclose a\n", vec![empty(), empty()], Verdict::Same);
     assert_eq!(same.to_string(), "  1  open a\n  2  close a\nthe same in 2 steps\n");
@@ -48,7 +48,7 @@ fn agreement_and_what_neither_does_are_told_too() {
 }
 
 #[test]
-fn the_end_of_a_program_and_long_data_are_told_shortly() {
+fn the_end_of_a_program_and_long_data_are_reported_briefly() {
     let ended = Seen { program: Some("exited with status 3".into()), waiting: 2, ..Seen::default() };
     let long = seen(&[("a", &"x".repeat(1_000), Some(End::Reset))]);
     let text = timeline("open a\n", vec![[ended, long]], Verdict::Different).to_string();

@@ -111,7 +111,7 @@ fn what_is_written_comes_back_and_the_end_of_the_input_ends_the_program() {
 }
 
 #[test]
-fn a_status_and_what_was_written_before_it_are_told() {
+fn a_status_and_what_was_written_before_it_are_reported() {
     in_both_worlds(
         "failing",
         AtStop::default(),

@@ -7,7 +7,7 @@ use crate::support::logged::logged;
 use crate::watcher::{Told, Watcher, run, sh};
 
 #[test]
-fn what_is_written_to_a_program_comes_back_from_it_and_its_end_is_told_last() {
+fn what_is_written_to_a_program_comes_back_from_it_and_its_end_is_reported_last() {
     let told = run(Command::new("cat"), |process, entry| {
         if entry == "made" {
             process.write("hello");
@@ -25,7 +25,7 @@ fn what_is_written_to_a_program_comes_back_from_it_and_its_end_is_told_last() {
 }
 
 #[test]
-fn standard_error_and_the_status_are_told_apart() {
+fn standard_error_and_the_status_are_distinguished() {
     let told = run(sh("echo out; echo err >&2; exit 7"), |_, _| Ok(()));
     assert_eq!((told.data(1).as_str(), told.data(2).as_str()), ("out\n", "err\n"));
     assert_eq!(told.count("process exited with status 7"), 1);
@@ -33,7 +33,7 @@ fn standard_error_and_the_status_are_told_apart() {
 }
 
 #[test]
-fn a_signal_that_kills_is_told_by_its_name() {
+fn a_signal_that_kills_is_reported_by_its_name() {
     let told = run(Command::new("cat"), |process, entry| {
         if entry == "made" {
             process.signal_process(ProcessSignal::TERMINATE)?;
@@ -44,7 +44,7 @@ fn a_signal_that_kills_is_told_by_its_name() {
 }
 
 #[test]
-fn a_program_that_closes_its_input_first_goes_on_and_the_loss_is_told_at_once() {
+fn a_program_that_closes_its_input_first_goes_on_and_the_loss_is_reported_at_once() {
     let script = sh("exec 0<&-; read line <&3; echo $line").descriptor(3, ChildDescriptor::PipeToChild);
     let told = run(script, |process, entry| {
         if entry == "lost 0" {
@@ -92,7 +92,7 @@ fn a_daemon_that_keeps_the_output_is_heard_after_the_program_has_exited() {
 }
 
 #[test]
-fn an_error_of_connection_made_closes_all_descriptors_and_the_end_is_told() {
+fn an_error_of_connection_made_closes_all_descriptors_and_the_end_is_reported() {
     let told = run(Command::new("cat"), |_, entry| if entry == "made" { Err("unwanted".into()) } else { Ok(()) });
     assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 0"));
 }
@@ -142,7 +142,7 @@ fn what_is_written_before_the_loop_runs_is_sent() {
 }
 
 #[test]
-fn the_time_before_the_loop_runs_is_no_callbacks() {
+fn the_time_before_the_loop_runs_belongs_to_no_callback() {
     let lines = logged(log::Level::Error, || drop(run(Command::new("true"), |_, _| Ok(()))));
     // A callback may take milliseconds on a busy machine. One measured from the machine's start would seem to take longer.
     let long: Vec<_> = lines.iter().filter(|(_, line)| line.contains("held up the loop") && !line.ends_with("ms")).collect();

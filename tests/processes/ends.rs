@@ -60,7 +60,7 @@ fn a_thousand_children_in_a_row_leave_no_descriptor_and_no_zombie() {
 }
 
 #[test]
-fn a_hundred_children_at_once_are_all_told_of() {
+fn a_hundred_children_at_once_are_all_reported() {
     let (reactor, left) = (Reactor::new().unwrap(), Rc::new(Cell::new(100)));
     let ended = Rc::new(Cell::new(0));
     struct One(Rc<Cell<u32>>, Rc<Cell<i32>>);

@@ -91,7 +91,7 @@ fn where_descriptors_are_used_up_the_error_says_so_and_later_all_is_well() {
 }
 
 #[test]
-fn a_failed_start_is_told_whatever_number_a_further_descriptor_has() {
+fn a_failed_start_is_reported_whatever_number_a_further_descriptor_has() {
     // The standard library's own pipe, which reports the failure, has one of these numbers, and must survive.
     let null = Rc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
     let first = u32::try_from(null.as_raw_fd()).unwrap();

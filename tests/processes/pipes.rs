@@ -144,7 +144,7 @@ fn look_later(process: Process, told: Told, turns: u32) {
 }
 
 #[test]
-fn a_program_that_does_not_read_is_not_written_to_without_a_bound() {
+fn a_program_that_does_not_read_is_not_written_to_without_limit() {
     // The limit of a connection: exceeding it closes the pipe, and memory stays bounded.
     let told = run(sh("read line; exit 3"), |process, entry| {
         match entry {
@@ -197,7 +197,7 @@ fn a_descriptor_can_be_a_file_of_ours_or_nothing_at_all() {
 }
 
 #[test]
-fn a_program_has_the_arguments_the_environment_and_the_folder_that_it_was_given() {
+fn a_program_has_the_arguments_the_environment_and_the_directory_that_it_was_given() {
     let script = "echo \"$1,$2,$GIVEN,$LEFT_OUT,$(pwd)\"";
     let command = Command::new("/bin/sh").args(["-c", script, "sh", "one", "two words"]).current_dir("/");
     let told = run(command.env("GIVEN", "here").env("LEFT_OUT", "x").env_remove("LEFT_OUT"), |_, _| Ok(()));

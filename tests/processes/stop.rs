@@ -30,7 +30,7 @@ const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
-fn a_process_is_asked_to_end_by_sigterm_and_its_end_is_told() {
+fn a_process_is_asked_to_end_by_sigterm_and_its_end_is_reported() {
     let (told, _) = stop_while_it_runs(sh("echo ready; exec sleep 1000"), LONG);
     assert_eq!(told.count("process killed by SIGTERM"), 1, "{:?}", told.all());
     assert_eq!(told.all().last().map(String::as_str), Some("all killed by SIGTERM"));
@@ -44,13 +44,13 @@ fn one_that_ignores_that_is_killed_when_the_time_is_up() {
 }
 
 #[test]
-fn one_that_keeps_its_wits_has_time_to_end_by_itself() {
+fn one_that_reacts_has_time_to_end_by_itself() {
     let (told, _) = stop_while_it_runs(sh("trap 'kill $!; exit 6' TERM; sleep 1000 & echo ready; wait"), LONG);
     assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 6"));
 }
 
 #[test]
-fn one_may_be_told_by_the_end_of_its_input_alone() {
+fn one_may_be_stopped_by_the_end_of_its_input_alone() {
     let script = sh("trap 'exit 1' TERM; echo ready; read line; exit 8").at_stop(AtStop::CloseStdin);
     let (told, _) = stop_while_it_runs(script, LONG);
     assert_eq!(told.all().last().map(String::as_str), Some("all exited with status 8"));

@@ -145,7 +145,7 @@ fn haproxy_tells_us_whose_connection_it_is_in_both_versions() {
 }
 
 #[test]
-fn haproxy_tells_us_of_its_tls() {
+fn haproxy_reports_its_tls() {
     let Some((_, _, header)) = through(directly, |behind| haproxy("haproxy-ssl", "", "send-proxy-v2-ssl", behind)) else {
         return;
     };

@@ -105,7 +105,7 @@ fn a_binary_header_is_read_as_it_was_written_and_never_from_less_than_all_of_it(
 }
 
 #[test]
-fn a_binary_header_that_was_changed_on_the_way_is_refused() {
+fn a_binary_header_that_was_changed_in_transit_is_refused() {
     for header in headers() {
         let bytes = header.to_bytes(ProxyVersion::V2);
         for place in 0..bytes.len() {
@@ -250,7 +250,7 @@ fn undressed(factory: ProxyProtocolFactory<Recording>) -> ProxyProtocolFactory<R
 }
 
 #[test]
-fn behind_the_header_the_connection_is_the_clients_however_the_bytes_come() {
+fn after_the_header_the_connection_is_the_clients_however_the_bytes_arrive() {
     for bytes in [LINE.to_vec(), header().with_tlv(Tlv::new(Tlv::ALPN, b"h2")).to_bytes(ProxyVersion::V2)] {
         let whole = [&bytes[..], b"hello"].concat();
         for cut in 1..whole.len() {
@@ -303,7 +303,7 @@ fn a_header_in_time_ends_the_wait_for_it() {
 }
 
 #[test]
-fn who_is_no_proxy_is_refused_or_served_as_a_client() {
+fn a_peer_that_is_not_a_proxy_is_refused_or_served_as_a_client() {
     let behind = Behind::new(|factory| factory.trust(|_| ProxyTrust::Refused), |_| {});
     assert!(behind.answer_to(&[LINE]).lost());
     assert!(behind.seen.all().is_empty());
@@ -370,7 +370,7 @@ fn a_forwarder_says_whose_connection_it_passes_on() {
 }
 
 #[test]
-fn compression_begins_behind_the_header_also_in_the_same_segment() {
+fn compression_begins_after_the_header_even_in_the_same_segment() {
     for format in support::formats() {
         let behind = Behind::new(undressed, |transport| transport.set_detection(Detect::AtStart));
         let much = pattern(0, 10_000);
@@ -387,7 +387,7 @@ fn compression_begins_behind_the_header_also_in_the_same_segment() {
 
 #[cfg(feature = "tls")]
 #[test]
-fn tls_begins_behind_the_header_also_in_the_same_segment() {
+fn tls_begins_after_the_header_even_in_the_same_segment() {
     use support::keys;
     let behind = Behind::new(|factory| factory.tls(keys::server()), |_| {});
     let client = keys::client_builder().server_name("server.test").build().unwrap();

@@ -66,7 +66,7 @@ fn tls_that_haproxy_passes_through_is_the_servers_own() {
 }
 
 #[test]
-fn haproxy_tells_of_the_tls_that_it_ends_and_of_the_clients_certificate() {
+fn haproxy_reports_the_tls_that_it_ends_and_the_clients_certificate() {
     // OpenSSL cannot read the keys that `keys` makes.
     let key = rcgen::KeyPair::generate().unwrap();
     let chain = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap().pem();

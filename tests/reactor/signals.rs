@@ -67,8 +67,8 @@ fn a_process_takes_each_signal_that_it_asks_for() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_that_is_given_back_has_the_default_action_again() {
-    const NAME: &str = "signals::a_signal_that_is_given_back_has_the_default_action_again";
+fn a_signal_that_is_released_has_the_default_action_again() {
+    const NAME: &str = "signals::a_signal_that_is_released_has_the_default_action_again";
     if is_child(NAME) {
         let reactor = Reactor::new().unwrap();
         let watch = Rc::new(RefCell::new(None));
@@ -134,8 +134,8 @@ fn a_call_for_sigint_that_is_dropped_leaves_the_graceful_stop() {
 
 #[cfg(unix)]
 #[test]
-fn a_loop_that_does_not_come_round_is_ended_by_the_third_sigint_but_by_no_other_signal() {
-    const NAME: &str = "signals::a_loop_that_does_not_come_round_is_ended_by_the_third_sigint_but_by_no_other_signal";
+fn a_loop_that_hangs_is_ended_by_the_third_sigint_but_by_no_other_signal() {
+    const NAME: &str = "signals::a_loop_that_hangs_is_ended_by_the_third_sigint_but_by_no_other_signal";
     if is_child(NAME) {
         let reactor = Reactor::new().unwrap();
         let _watches = [Signal::Interrupt, Signal::User1].map(|signal| reactor.on_signal(signal, || {}).unwrap());

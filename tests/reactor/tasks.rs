@@ -165,7 +165,7 @@ fn another_thread_can_wake_a_task_of_a_waiting_loop() {
 }
 
 #[test]
-fn react_gives_the_error_of_its_main_and_says_when_it_was_stopped_first() {
+fn react_returns_the_error_of_its_main_and_says_when_it_was_stopped_first() {
     let failed = react(|_| async { Err::<(), _>("no luck".into()) });
     assert_eq!(failed.expect_err("it failed").to_string(), "no luck");
     let stopped = react(|reactor| async move {

@@ -116,7 +116,7 @@ impl ButForThisTask for Reactor {
 }
 
 #[test]
-fn the_pool_grows_with_the_work_up_to_its_bound() {
+fn the_pool_grows_with_the_work_up_to_its_limit() {
     let reactor = Reactor::new().expect("a reactor");
     reactor.suggest_thread_pool_size(3);
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -156,7 +156,7 @@ fn a_larger_pool_takes_up_the_jobs_that_wait() {
 }
 
 #[test]
-fn a_thread_can_wait_for_a_result_from_the_loop_and_is_told_of_errors() {
+fn a_thread_can_wait_for_a_result_from_the_loop_and_gets_errors() {
     let reactor = Reactor::new().expect("a reactor");
     let handle = reactor.handle();
     assert_eq!(handle.blocking_call_from_thread(|_| ()), Err(BlockingCallError::OwnThread));
@@ -197,7 +197,7 @@ fn a_job_that_never_ends_does_not_keep_the_process_alive() {
 }
 
 #[test]
-fn what_a_program_leaves_behind_is_listed_with_the_place_of_its_making() {
+fn what_a_program_leaves_behind_is_listed_with_the_place_where_it_was_made() {
     let reactor = Reactor::new().expect("a reactor");
     reactor.assert_clean();
     let line = line!() + 1;

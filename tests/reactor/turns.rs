@@ -116,7 +116,7 @@ fn calls_can_be_cancelled_reset_and_delayed_and_misuse_is_an_error() {
 }
 
 #[test]
-fn a_call_cancelled_by_an_earlier_one_of_the_same_turn_does_not_come() {
+fn a_call_cancelled_by_an_earlier_one_of_the_same_turn_is_not_made() {
     let clock = Clock::new();
     let log = Log::default();
     let second: Rc<RefCell<Option<DelayedCall>>> = Rc::default();

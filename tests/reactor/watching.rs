@@ -16,7 +16,7 @@ use crate::support::*;
 type Told = Rc<RefCell<Vec<Interest>>>;
 
 #[test]
-fn a_descriptor_is_told_of_again_in_a_later_turn_as_long_as_it_is_ready_and_holds_nobody_up() {
+fn a_descriptor_is_reported_again_in_a_later_turn_as_long_as_it_is_ready_and_delays_nobody() {
     let reactor = Reactor::new().unwrap();
     let (ours, mut other) = UnixStream::pair().unwrap();
     let (ours, turns, got) = (Rc::new(ours), Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
@@ -50,7 +50,7 @@ fn a_descriptor_is_told_of_again_in_a_later_turn_as_long_as_it_is_ready_and_hold
 }
 
 #[test]
-fn what_comes_later_is_told_although_everything_was_read_before() {
+fn what_arrives_later_is_reported_although_everything_was_read_before() {
     let reactor = Reactor::new().unwrap();
     let (ours, other) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -176,7 +176,7 @@ fn what_cannot_be_watched_is_an_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn files_that_change_are_told_by_inotify_and_time_by_a_timer() {
+fn files_that_change_are_reported_by_inotify_and_time_by_a_timer() {
     use rustix::fs::inotify;
     use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
     let reactor = Reactor::new().unwrap();

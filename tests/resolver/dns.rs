@@ -105,7 +105,7 @@ fn what_is_lost_is_asked_again_when_the_time_is_up() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up() {
+fn a_server_that_never_answers_is_abandoned() {
     let simulation = Simulation::new(1);
     let server = Server::start(&simulation.host(FIRST), |_| vec![]);
     let host = client(&simulation, DnsConfig { timeout: seconds(2), attempts: 3, ..config(&[FIRST]) });
@@ -151,7 +151,7 @@ fn a_truncated_answer_is_asked_for_by_tcp() {
 }
 
 #[test]
-fn a_server_that_fails_over_tcp_is_of_no_use_and_the_next_is_asked() {
+fn a_server_that_fails_over_tcp_does_not_help_and_the_next_is_asked() {
     let garbage: fn(&Asked) -> Vec<Reply> = |asked| now(vec![0; asked.message.len()]);
     let cut: fn(&Asked) -> Vec<Reply> = |asked| now(asked.message[..5].to_vec());
     let long: fn(&Asked) -> Vec<Reply> = |asked| now([code(asked, 0), vec![0; 20_000]].concat());
@@ -234,7 +234,7 @@ fn an_answer_is_kept_for_as_long_as_it_says() {
 }
 
 #[test]
-fn that_there_is_no_such_name_is_kept_for_as_long_as_the_zone_says() {
+fn the_absence_of_a_name_is_kept_for_as_long_as_the_zone_says() {
     let simulation = Simulation::new(1);
     let server = Server::start(&simulation.host(FIRST), |asked| now(no_such_name(asked, 60)));
     let host = client(&simulation, config(&[FIRST]));

@@ -352,7 +352,7 @@ const TYPED: &[u8] = b"hello\n";
 /// Standard input and output; only the program has callbacks, since its peer is a shell or a simulated console.
 #[cfg(unix)]
 #[test]
-fn a_program_is_told_the_same_of_its_standard_input_and_output_in_both_worlds() {
+fn a_program_sees_the_same_of_its_standard_input_and_output_in_both_worlds() {
     support::on_every_kind(&[], |wire| {
         if wire.kind != support::Kind::StdioPipes {
             return;

@@ -104,7 +104,7 @@ fn a_host_whose_program_has_stopped_begins_another_that_listens_where_the_first_
 }
 
 #[test]
-fn a_program_that_is_killed_runs_no_callback_more_and_its_peers_see_its_sockets_closed() {
+fn a_program_that_is_killed_runs_no_more_callbacks_and_its_peers_see_its_sockets_closed() {
     struct Tells(Notes);
     impl Protocol for Tells {
         fn data_received(&mut self, transport: &Transport, _: &[u8]) -> Result {
@@ -184,7 +184,7 @@ fn a_program_may_end_itself_from_its_own_callback() {
 }
 
 #[test]
-fn what_a_program_left_behind_in_others_hands_harms_neither_it_nor_its_follower() {
+fn what_a_program_left_to_others_harms_neither_it_nor_its_successor() {
     let simulation = Simulation::with_faults(1, Faults { descriptors: 1, ..Faults::calm() });
     let server = simulation.host(SERVER);
     let kept: Rc<RefCell<Vec<Transport>>> = Rc::default();

@@ -254,7 +254,7 @@ fn a_reader_that_pauses_holds_the_writer_back() {
 }
 
 #[test]
-fn a_reader_that_hangs_for_ever_is_given_up_after_a_time() {
+fn a_reader_that_hangs_forever_is_abandoned_after_a_time() {
     let simulation = Simulation::with_faults(3, Faults { stuck: 1.0, ..Faults::calm() });
     let server = serve(&simulation, false);
     let client = connect(&simulation, "10.0.0.1:7");
@@ -614,7 +614,7 @@ fn what_never_ends_is_stopped_and_says_what_was_going_on() {
 }
 
 #[test]
-fn a_condition_is_looked_at_also_after_what_only_the_network_does() {
+fn a_condition_is_also_checked_after_something_that_only_the_network_does() {
     let simulation = Simulation::new(1);
     let listener = simulation
         .host(SERVER)

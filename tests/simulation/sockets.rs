@@ -228,7 +228,7 @@ fn in_both(check: impl Fn(Pair)) {
 }
 
 #[test]
-fn a_socket_without_edges_is_told_again_only_after_a_call_that_found_nothing() {
+fn a_socket_without_edges_is_reported_again_only_after_a_call_that_found_nothing() {
     let pair = Pair::with_faults(Faults { without_edges: 1.0, ..Faults::calm() }).connected();
     let script = [Write(Client, 10), Read(Server, 4), Write(Client, 5), Read(Server, 99), Read(Server, 99), Write(Client, 1)];
     let expected = [
@@ -243,7 +243,7 @@ fn a_socket_without_edges_is_told_again_only_after_a_call_that_found_nothing() {
 }
 
 #[test]
-fn a_slow_readers_peer_is_told_of_room_once_half_the_buffer_is_free() {
+fn a_slow_readers_peer_gets_room_once_half_the_buffer_is_free() {
     let mut pair = Pair::simulated().connected();
     pair.step(Fill(Client));
     let left = |pair: &Pair| pair.streams[0].as_ref().unwrap().unacknowledged().unwrap();
@@ -275,7 +275,7 @@ fn a_connect_to_nobody_is_refused() {
 }
 
 #[test]
-fn a_port_is_told_of_each_arrival_and_of_those_that_wait_when_it_is_registered() {
+fn a_port_is_notified_of_each_arrival_and_of_those_that_wait_when_it_is_registered() {
     in_both(|mut pair| {
         let mut listener =
             pair.reactors[1].backend().listen(&pair.address, ListenOptions { backlog: 5, ..ListenOptions::default() }).unwrap();
@@ -299,7 +299,7 @@ fn a_port_is_told_of_each_arrival_and_of_those_that_wait_when_it_is_registered()
 }
 
 #[test]
-fn who_waits_is_reset_when_the_port_closes_and_gets_the_end_when_it_is_refused() {
+fn whoever_waits_is_reset_when_the_port_closes_and_gets_the_end_when_it_is_refused() {
     in_both(|mut pair| {
         let (listener, port) = pair.listen();
         let address = listener.local_address().unwrap();
@@ -316,7 +316,7 @@ fn who_waits_is_reset_when_the_port_closes_and_gets_the_end_when_it_is_refused()
 }
 
 #[test]
-fn data_is_told_once_and_read_in_parts() {
+fn data_is_reported_once_and_read_in_parts() {
     both_say(
         &[Write(Client, 5), Read(Server, 3), Read(Server, 9), Read(Server, 9), Write(Server, 0), Read(Server, 0)],
         &[
@@ -343,7 +343,7 @@ fn each_arrival_is_an_edge_even_if_the_one_before_was_not_used() {
 }
 
 #[test]
-fn room_is_told_only_after_a_write_that_found_none() {
+fn room_is_reported_only_after_a_write_that_found_none() {
     both_say(
         &[Fill(Client), Empty(Server), Write(Client, 1)],
         &["Fill(Client) WouldBlock", "Empty(Server) done Client{WRITABLE}", "Write(Client, 1) 1 Server{READABLE, WRITABLE}"],
@@ -351,7 +351,7 @@ fn room_is_told_only_after_a_write_that_found_none() {
 }
 
 #[test]
-fn half_a_close_ends_one_stream_and_the_other_goes_on() {
+fn a_half_close_ends_one_stream_and_the_other_goes_on() {
     both_say(
         &[Write(Client, 5), Shutdown(Client), Drain(Server), Write(Server, 4), Read(Client, 9), Write(Client, 1)],
         &[

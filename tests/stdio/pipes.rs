@@ -48,8 +48,8 @@ fn a_pipe_whose_writer_has_gone_before_the_program_begins_has_an_end() {
 }
 
 #[test]
-fn half_a_close_lets_the_reader_see_the_end_while_the_program_goes_on() {
-    const NAME: &str = "pipes::half_a_close_lets_the_reader_see_the_end_while_the_program_goes_on";
+fn a_half_close_lets_the_reader_see_the_end_while_the_program_goes_on() {
+    const NAME: &str = "pipes::a_half_close_lets_the_reader_see_the_end_while_the_program_goes_on";
     if is_child(NAME) {
         return parrot(true);
     }

@@ -37,7 +37,7 @@ fn what_is_typed_is_read_and_what_is_written_is_shown() {
 }
 
 #[test]
-fn half_a_close_ends_what_is_shown_and_leaves_what_is_typed() {
+fn a_half_close_ends_what_is_shown_and_leaves_what_is_typed() {
     let (simulation, host, console) = world();
     let events = Events::default();
     let ending = in_callback("made", |transport| {

@@ -33,8 +33,8 @@ fn a_socket_goes_both_ways_and_stays_blocking_for_others() {
 }
 
 #[test]
-fn half_a_close_ends_the_stream_of_the_socket() {
-    const NAME: &str = "sockets::half_a_close_ends_the_stream_of_the_socket";
+fn a_half_close_ends_the_stream_of_the_socket() {
+    const NAME: &str = "sockets::a_half_close_ends_the_stream_of_the_socket";
     if is_child(NAME) {
         return parrot(true);
     }

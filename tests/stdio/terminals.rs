@@ -126,8 +126,8 @@ fn a_window_that_is_closed_ends_the_input() {
 }
 
 #[test]
-fn what_cannot_be_opened_anew_is_left_to_threads() {
-    const NAME: &str = "terminals::what_cannot_be_opened_anew_is_left_to_threads";
+fn what_cannot_be_reopened_is_left_to_threads() {
+    const NAME: &str = "terminals::what_cannot_be_reopened_is_left_to_threads";
     if is_child(NAME) {
         return parrot(false);
     }

@@ -74,7 +74,7 @@ fn a_port_in_use_and_a_name_to_listen_on_are_errors_with_the_remedy() {
 }
 
 #[test]
-fn ipv6_works_and_addresses_are_told_on_both_sides() {
+fn ipv6_works_and_addresses_are_reported_on_both_sides() {
     let reactor = Reactor::new().unwrap();
     let events = Events::default();
     let record = events.clone();

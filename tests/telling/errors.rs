@@ -94,8 +94,8 @@ fn without_a_logger_the_error_of_a_callback_is_on_standard_error() {
 }
 
 #[test]
-fn without_a_logger_a_panic_is_told_with_its_connection() {
-    let name = "errors::without_a_logger_a_panic_is_told_with_its_connection";
+fn without_a_logger_a_panic_is_reported_with_its_connection() {
+    let name = "errors::without_a_logger_a_panic_is_reported_with_its_connection";
     if is_child(name) {
         serve_doubles(1, "7\r\n").expect("it stops");
         return;
@@ -158,8 +158,8 @@ fn without_a_logger_what_is_left_out_is_counted() {
 }
 
 #[test]
-fn a_logger_at_its_default_level_is_told_and_standard_error_is_not() {
-    let name = "errors::a_logger_at_its_default_level_is_told_and_standard_error_is_not";
+fn a_logger_at_its_default_level_gets_the_errors_and_standard_error_does_not() {
+    let name = "errors::a_logger_at_its_default_level_gets_the_errors_and_standard_error_does_not";
     if is_child(name) {
         env_logger::init();
         serve_doubles(1, "\x1b[31mx\r\n").expect("it stops");
@@ -269,7 +269,7 @@ fn an_attempt_to_connect_is_an_error_where_no_hook_takes_it_and_the_program_did_
 
 #[cfg(feature = "tls")]
 #[test]
-fn a_client_whose_server_speaks_no_tls_is_an_error_as_an_attempt_that_fails_and_a_servers_peer_is_not() {
+fn a_server_that_speaks_no_tls_is_logged_as_an_error_like_a_failed_attempt_and_such_a_client_is_not() {
     use torsade::ReactorTls;
     let to_plain = logged(Level::Info, || {
         let simulation = Simulation::new(1);
@@ -354,7 +354,7 @@ fn says_nothing(_: &Transport) -> Result {
 }
 
 #[test]
-fn a_peer_that_compresses_where_nobody_looks_for_it_is_told_in_the_log_with_the_missing_call() {
+fn a_peer_that_compresses_unexpectedly_is_logged_with_the_missing_call() {
     let (lines, _) = logged_between(says_nothing, |transport| {
         transport.set_compression("deflate")?;
         transport.write(b"hello there");
@@ -379,7 +379,7 @@ fn a_peer_that_compresses_where_nobody_looks_for_it_is_told_in_the_log_with_the_
 }
 
 #[test]
-fn compression_that_begins_late_is_told_where_a_read_begins_with_it() {
+fn compression_that_begins_late_is_reported_where_a_read_begins_with_it() {
     let (lines, _) = logged_between(
         |transport| {
             transport.write(vec![b'.'; 10_000]);
@@ -397,7 +397,7 @@ fn compression_that_begins_late_is_told_where_a_read_begins_with_it() {
 }
 
 #[test]
-fn nothing_is_told_of_compression_that_is_understood_or_passed_on() {
+fn compression_that_is_understood_or_passed_on_is_not_reported() {
     let compresses = |transport: &Transport| {
         transport.set_compression("deflate")?;
         transport.write(b"hello there");
@@ -477,7 +477,7 @@ fn an_error_that_main_returns_prints_its_text() {
 }
 
 #[test]
-fn an_address_that_cannot_be_understood_is_told_what_would_be_accepted_in_its_place() {
+fn an_address_that_cannot_be_understood_gets_an_error_that_says_what_is_accepted() {
     let reactor = Reactor::new().expect("descriptors");
     let listening = reactor.listen_tcp("8001", |_peer| Peer(b"", |_| {})).expect_err("no address").to_string();
     assert!(listening.contains("127.0.0.1:8000") && !listening.contains("localhost"), "{listening}");
@@ -505,8 +505,8 @@ fn listening_reactor() -> Reactor {
 }
 
 #[test]
-fn a_reactor_that_listens_and_is_never_run_is_told_of() {
-    let name = "errors::a_reactor_that_listens_and_is_never_run_is_told_of";
+fn a_reactor_that_listens_and_is_never_run_is_reported() {
+    let name = "errors::a_reactor_that_listens_and_is_never_run_is_reported";
     if is_child(name) {
         let ends: [fn(Reactor); 3] = [
             |_forgotten| {},
@@ -525,7 +525,7 @@ fn a_reactor_that_listens_and_is_never_run_is_told_of() {
 }
 
 #[test]
-fn a_slow_callback_is_told_of_with_its_connection_its_name_and_the_time() {
+fn a_slow_callback_is_reported_with_its_connection_its_name_and_the_time() {
     let lines = logged(Level::Info, || {
         let reactor = Reactor::new().expect("descriptors");
         reactor.set_slow_callback_duration(Duration::ZERO);

@@ -146,7 +146,7 @@ fn an_answer_follows_the_end_of_the_question() {
 }
 
 #[test]
-fn who_has_nothing_to_say_may_end_its_half_at_once_and_gets_an_answer() {
+fn a_side_with_nothing_to_say_may_end_its_half_at_once_and_gets_an_answer() {
     everywhere(|world, much| {
         let ask = side(|event, transport| {
             if matches!(event, Event::Made) {

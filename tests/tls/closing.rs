@@ -38,7 +38,7 @@ fn a_close_before_the_handshake_still_sends_what_was_written() {
 }
 
 #[test]
-fn an_abort_is_no_clean_end_for_the_peer() {
+fn an_abort_is_not_a_clean_end_for_the_peer() {
     let abort = side(|event, transport| {
         if matches!(event, Event::Handshake) {
             transport.abort_connection();
@@ -195,7 +195,7 @@ fn relay_with_a_last_word(simulation: &Simulation) -> Events {
 }
 
 #[test]
-fn bytes_behind_the_peers_close_notify_cost_it_nothing_of_what_it_was_promised() {
+fn bytes_after_the_peers_close_notify_cost_it_nothing_of_what_it_was_promised() {
     const SIZE: usize = 200_000;
     let simulation = Simulation::new(1);
     let below = relay_with_a_last_word(&simulation);

@@ -65,7 +65,7 @@ fn it_is_found_among_other_parts_of_the_subject() {
 }
 
 #[test]
-fn one_without_it_or_in_an_encoding_of_old_has_none() {
+fn one_without_it_or_in_an_old_encoding_has_none() {
     assert_eq!(named_in(&certificate([])), None);
     assert_eq!(named_in(&certificate([(DnType::OrganizationName, utf8("Torsade"))])), None);
     let old = DnValue::BmpString("anna".try_into().unwrap());
@@ -74,7 +74,7 @@ fn one_without_it_or_in_an_encoding_of_old_has_none() {
 }
 
 #[test]
-fn what_is_no_certificate_has_none() {
+fn what_is_not_a_certificate_has_none() {
     let whole = certificate([(DnType::CommonName, utf8("anna"))]);
     let name = whole.windows(4).rposition(|part| part == b"anna").unwrap();
     for length in 0..name + 4 {

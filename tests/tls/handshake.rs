@@ -86,7 +86,7 @@ fn both_ends_learn_what_was_agreed_on() {
 }
 
 #[test]
-fn without_a_common_application_protocol_both_ends_are_told() {
+fn without_a_common_application_protocol_both_ends_get_an_error() {
     let server = keys::server_builder().application_protocols(["chat"]).build().unwrap();
     let client = keys::client_builder().application_protocols(["mail"]).build().unwrap();
     let ends = converse(&server, &client, echo(), silent());
@@ -218,7 +218,7 @@ fn against<T: Send + 'static>(
 }
 
 #[test]
-fn a_peer_that_speaks_no_tls_is_told_so_and_lost() {
+fn a_peer_that_speaks_no_tls_gets_an_alert_and_is_lost() {
     let (events, answer) = against(
         &keys::server(),
         |_, _| Ok(()),

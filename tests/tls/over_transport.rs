@@ -138,7 +138,7 @@ fn ask() -> Side {
 }
 
 #[test]
-fn the_end_of_a_stream_is_not_told_while_paused() {
+fn the_end_of_a_stream_is_not_reported_while_paused() {
     for wrapped in ROLES {
         println!("wrapped: {wrapped:?}");
         let paused = Rc::new(Cell::new(false));
@@ -185,7 +185,7 @@ impl ClientFactory for Telling {
 }
 
 #[test]
-fn a_client_factory_is_told_of_the_reason_above_tls() {
+fn a_client_factory_gets_the_reason_above_tls() {
     let simulation = Simulation::new(1);
     let told = Rc::new(RefCell::new(None));
     simulation.host("10.0.0.1").listen_tls(BIND, &keys::server(), |_peer| torsade::wire::Echo).expect("a port");
@@ -361,7 +361,7 @@ fn what_was_sent_to_a_paused_protocol_is_all_delivered_after_both_streams_have_e
 }
 
 #[test]
-fn a_client_factory_is_told_of_the_end_after_a_protocol_that_was_paused_meanwhile() {
+fn a_client_factory_learns_of_the_end_after_a_protocol_that_was_paused_meanwhile() {
     let simulation = Simulation::new(1);
     let (told, events) = (Rc::new(RefCell::new(None)), Events::default());
     let (early, first) = (Rc::clone(&told), Rc::new(Cell::new(false)));

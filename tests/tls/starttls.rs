@@ -109,7 +109,7 @@ fn attack(with_rest: bool, act: impl FnOnce(Peer) + Send + 'static) -> Vec<Strin
 }
 
 #[test]
-fn plain_bytes_behind_the_command_are_refused() {
+fn plain_bytes_after_the_command_are_refused() {
     let lines = attack(false, |mut stream| {
         stream.write_all(b"STARTTLS\r\nEVIL\r\n").expect("a connection");
         drain(&mut stream).1.ok();
@@ -118,7 +118,7 @@ fn plain_bytes_behind_the_command_are_refused() {
 }
 
 #[test]
-fn plain_bytes_in_the_next_segment_are_no_tls() {
+fn plain_bytes_in_the_next_segment_are_not_tls() {
     let lines = attack(false, |mut stream| {
         stream.write_all(b"STARTTLS\r\n").expect("a connection");
         let mut go = [0; 4];
@@ -426,7 +426,7 @@ struct Nothing;
 impl ProtocolWrapper for Nothing {}
 
 #[test]
-fn no_adapter_delivers_what_came_in_clear_behind_the_switch() {
+fn no_adapter_delivers_after_the_switch_what_arrived_in_clear() {
     let adapters: [(&str, Adapter); 5] = [
         ("4:goal,4:EVIL,", |switch| Box::new(NetstringReceiver::new(switch))),
         ("\0\x04goal\0\x04EVIL", |switch| Box::new(Int16StringReceiver::new(switch))),
@@ -522,7 +522,7 @@ impl LineProtocol for SwitchesPast {
 
 /// It used to be delivered after the switch, as if it had come encrypted.
 #[test]
-fn a_line_that_came_in_clear_is_not_delivered_behind_a_switch_past_the_receiver() {
+fn a_line_that_arrived_in_clear_is_not_delivered_after_a_switch_that_bypassed_the_receiver() {
     for waits in [false, true] {
         let simulation = Simulation::new(1);
         let lines = Rc::new(RefCell::new(Vec::new()));

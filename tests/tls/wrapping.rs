@@ -104,7 +104,7 @@ fn two_protocols_speak_tls_in_memory() {
 }
 
 #[test]
-fn what_came_before_a_bad_record_is_delivered_and_the_peer_is_told() {
+fn what_came_before_a_bad_record_is_delivered_and_the_peer_gets_an_alert() {
     let (client_events, server_events) = (Events::default(), Events::default());
     let speaker = Rc::new(RefCell::new(None));
     let keep = speaker.clone();
@@ -340,7 +340,7 @@ fn a_failed_handshake_is_the_wrapped_protocols_reason() {
 }
 
 #[test]
-fn a_truncated_stream_is_told_above_as_well() {
+fn a_truncated_stream_is_also_reported_above() {
     let reactor = Reactor::new().unwrap();
     // Plaintext below: ends its stream without TLS's close_notify.
     let below = Rc::new(RefCell::new(None));

@@ -75,7 +75,7 @@ fn nothing_is_adopted_once_the_reactor_stops_and_the_peer_sees_the_end() {
 }
 
 #[test]
-fn what_is_no_connected_socket_of_streams_is_refused() {
+fn what_is_not_a_connected_stream_socket_is_refused() {
     let reactor = Reactor::new().unwrap();
     let (datagrams, _peer) = UnixDatagram::pair().unwrap();
     let (pipe, _writer) = std::io::pipe().unwrap();

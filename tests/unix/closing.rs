@@ -79,7 +79,7 @@ fn a_megabyte_is_sent_before_the_end() {
 }
 
 #[test]
-fn a_peer_that_closes_with_unread_input_is_told_as_a_loss_behind_all_that_it_sent() {
+fn a_peer_that_closes_with_unread_input_is_reported_as_a_loss_after_all_that_it_sent() {
     let (events, ()) = converse(
         |event, transport| {
             if let Event::Made = event {

@@ -252,7 +252,7 @@ fn more_descriptors_at_once_than_are_taken_end_the_connection() {
 }
 
 #[test]
-fn so_many_descriptors_wait_for_bytes_and_no_more() {
+fn descriptors_wait_for_bytes_up_to_a_limit() {
     let (reactor, folder) = (Reactor::new().unwrap(), Folder::new());
     let log = Log::default();
     let seen = log.clone();
@@ -280,7 +280,7 @@ fn so_many_descriptors_wait_for_bytes_and_no_more() {
 }
 
 #[test]
-fn a_connection_that_is_no_unix_socket_passes_none() {
+fn a_connection_that_is_not_a_unix_socket_passes_none() {
     let (events, ()) = converse(
         |event, transport| {
             if let Event::Made = event {

@@ -88,7 +88,7 @@ fn everybody_may_connect_unless_the_mode_says_otherwise() {
 }
 
 #[test]
-fn two_servers_do_not_have_one_path_and_the_second_is_told_why() {
+fn two_servers_cannot_share_a_path_and_the_second_gets_the_reason() {
     let folder = Folder::new();
     let path = folder.path("s");
     let (first, second) = (Reactor::new().unwrap(), Reactor::new().unwrap());
@@ -102,8 +102,8 @@ fn two_servers_do_not_have_one_path_and_the_second_is_told_why() {
 }
 
 #[test]
-fn what_a_killed_server_has_left_is_in_nobodys_way() {
-    let name = "names::what_a_killed_server_has_left_is_in_nobodys_way";
+fn what_a_killed_server_has_left_does_not_get_in_the_way() {
+    let name = "names::what_a_killed_server_has_left_does_not_get_in_the_way";
     if is_child(name) {
         let path = std::env::var_os("SOCKET_PATH").expect("the parent has set it");
         let reactor = Reactor::new().unwrap();

@@ -149,7 +149,7 @@ fn attempt(simulation: &Simulation, host: &Host) -> Option<String> {
 }
 
 #[test]
-fn a_name_is_one_hosts_and_no_others() {
+fn a_name_belongs_to_one_host_only() {
     let simulation = Simulation::new(1);
     let host = server(&simulation);
     assert_eq!(attempt(&simulation, &host), None);

@@ -56,7 +56,7 @@ pub mod check {
     use super::start;
 
     #[test]
-    pub fn who_comes_back_says_so() {
+    pub fn whoever_comes_back_says_so() {
         let (reactor, server) = (MemoryReactor::new(), SocketAddr::from(([10, 0, 0, 1], 8000)));
         start(&reactor, "10.0.0.1:8000").expect("it starts");
         for greeting in ["Here I am.\n", "Here I am again.\n", "Here I am again.\n"] {

@@ -95,7 +95,7 @@ MC4CAQAwBQYDK2VwBCIEIKMrCiHB9hzpZmBNKQoNBRLFIC6BrvpT/74q9/ZnJmQn
     }
 
     #[test]
-    pub fn the_version_of_tls_is_told() -> Result<(), SimulationError> {
+    pub fn the_version_of_tls_is_reported() -> Result<(), SimulationError> {
         let folder =
             std::env::temp_dir().join(format!("torsade-exercise-8-{}-{:?}", std::process::id(), std::thread::current().id()));
         std::fs::create_dir_all(&folder).expect("a folder");

@@ -68,7 +68,7 @@ pub mod check {
     use super::start;
 
     #[test]
-    pub fn who_is_silent_is_asked_before_the_end() {
+    pub fn whoever_is_silent_is_asked_before_the_end() {
         let reactor = MemoryReactor::new();
         start(&reactor, "tcp:8000").expect("it starts");
         let ada = connect(&reactor, 2);

@@ -67,7 +67,7 @@ pub mod check {
     use super::start;
 
     #[test]
-    pub fn who_asks_for_compression_gets_it() {
+    pub fn whoever_asks_for_compression_gets_it() {
         let reactor = MemoryReactor::new();
         start(&reactor, "tcp:8000").expect("it starts");
         let (ada, ben) = (connect(&reactor, 2), connect(&reactor, 3));

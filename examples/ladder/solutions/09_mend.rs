@@ -55,7 +55,7 @@ pub mod check {
     }
 
     #[test]
-    pub fn the_sum_is_right_however_the_bytes_come() {
+    pub fn the_sum_is_right_however_the_bytes_arrive() {
         simulate_with(&Faults::lossy(), 1..51, |simulation| {
             start(&simulation.host("10.0.0.1"), "tcp:8000").expect("it starts");
             let heard = Rc::<RefCell<Vec<u8>>>::default();

@@ -48,7 +48,7 @@ fn bytes_that_belong_to_no_frame_are_left_out() {
 }
 
 #[test]
-fn each_byte_is_looked_at_once_however_small_the_pieces() {
+fn each_byte_is_examined_once_however_small_the_pieces() {
     let mut decoder = FrameDecoder::new(Words::default());
     decoder.set_max_length(20_000);
     for _ in 0..10_000 {

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_was_put_off_is_looked_at_at_its_first_deadline_and_made_at_its_last() {
+    fn a_call_that_was_postponed_is_checked_at_its_first_deadline_and_made_at_its_last() {
         let mut queue = TimerQueue::default();
         let seconds = Duration::from_secs;
         let first = queue.insert(seconds(10), Location::caller(), Box::new(|| ()));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_moved_to_and_fro_is_made_once_and_leaves_a_bounded_heap() {
+    fn a_call_that_is_moved_back_and_forth_is_made_once_and_leaves_a_bounded_heap() {
         let mut queue = TimerQueue::default();
         let seconds = Duration::from_secs;
         let call = queue.insert(seconds(50), Location::caller(), Box::new(|| ()));

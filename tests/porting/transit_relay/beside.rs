@@ -41,7 +41,7 @@ fn two_meet_as_in_the_original() {
 }
 
 #[test]
-fn who_is_refused_by_the_original_is_refused() {
+fn whoever_is_refused_by_the_original_is_refused() {
     let moods = ["errory", "impatient", "lonely", "empty"];
     is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/refused"), &moods);
 }
@@ -52,7 +52,7 @@ fn pairs_end_as_in_the_original() {
 }
 
 #[test]
-fn who_does_not_read_holds_its_partner_back_as_in_the_original() {
+fn a_side_that_does_not_read_holds_its_partner_back_as_in_the_original() {
     is_the_same(include_str!("../../../examples/ports/transit_relay/scripts/back_pressure"), &["happy"]);
 }
 

@@ -90,7 +90,7 @@ fn whoever_sends_before_a_partner_is_there_is_impatient() {
 }
 
 #[test]
-fn what_comes_behind_the_handshake_is_relayed_where_a_partner_waits() {
+fn what_follows_the_handshake_is_relayed_where_a_partner_waits() {
     let world = World::new();
     let waiting = world.guest(unsided());
     let _eager = world.guest([&unsided()[..], b"now"].concat());
@@ -115,7 +115,7 @@ fn whoever_leaves_before_is_not_met() {
 }
 
 #[test]
-fn a_partner_is_closed_behind_everything_that_was_sent_to_it() {
+fn a_partner_is_closed_after_everything_that_was_sent_to_it() {
     let world = World::new();
     let [slow, fast] = [world.guest(sided("a")), world.guest(sided("b"))];
     assert_eq!(slow.take_received(), b"ok\n");

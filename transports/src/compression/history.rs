@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_keeps_the_last_bytes_in_order_however_they_came() {
+    fn it_keeps_the_last_bytes_in_order_however_they_arrived() {
         let stream: Vec<u8> = (0..=255).cycle().take(3000).collect();
         for keep in [0, 1, 7, 100, 256] {
             for piece in [1, 3, 7, 99, 100, 101, 300] {

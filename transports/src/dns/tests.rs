@@ -98,7 +98,7 @@ fn aliases_in_a_circle_have_no_address() {
 }
 
 #[test]
-fn that_there_is_nothing_holds_for_as_long_as_the_zone_says_and_three_hours_at_most() {
+fn the_absence_of_addresses_holds_for_as_long_as_the_zone_says_and_three_hours_at_most() {
     let read = |authorities, code| answer::read(&message(vec![], authorities, code), &question("host.test.")).unwrap().ttl;
     assert_eq!(read(vec![soa(600, 30)], ResponseCode::NXDomain), seconds(30));
     assert_eq!(read(vec![soa(20, 30)], ResponseCode::NoError), seconds(20));
@@ -115,7 +115,7 @@ fn lifetimes_are_bounded_as_is_the_number_of_addresses() {
 }
 
 #[test]
-fn a_server_that_says_no_is_of_no_use() {
+fn a_server_that_refuses_does_not_help() {
     for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::FormErr, ResponseCode::NotImp] {
         let read = answer::read(&message(vec![], vec![], code), &question("host.test."));
         assert!(matches!(read, Err(Useless::Code(said)) if said == code), "{code}");
@@ -123,7 +123,7 @@ fn a_server_that_says_no_is_of_no_use() {
 }
 
 #[test]
-fn the_cache_holds_so_much_and_forgets_what_expires_first() {
+fn the_cache_is_limited_and_forgets_what_expires_first() {
     let mut cache = Cache::default();
     let answer = |ttl| Answer { addresses: addresses(&[1]), ttl: seconds(ttl) };
     cache.insert(question("short.test."), answer(5), Duration::ZERO);

@@ -120,7 +120,7 @@ fn a_chunked_body_comes_with_its_trailers_and_without_its_extensions() {
 }
 
 #[test]
-fn answers_without_a_body_leave_the_connection_of_use() {
+fn answers_without_a_body_leave_the_connection_usable() {
     let simulation = Simulation::new(1);
     let seen = raw_server(&simulation, |mut raw, _| async move {
         while let Some(head) = raw.head().await {

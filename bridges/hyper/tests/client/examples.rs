@@ -8,7 +8,7 @@ use crate::programs::{http_proxy, logging_proxy, proxy, reverse_proxy, simple_cl
 const PROXY: &str = "10.0.0.3";
 
 #[test]
-fn web_client_tells_a_line_of_each_url_and_tries_again_what_may_pass() {
+fn web_client_prints_a_line_for_each_url_and_retries_what_may_pass() {
     let simulation = Simulation::new(1);
     let tries = Rc::new(Cell::new(0));
     let counted = Rc::clone(&tries);

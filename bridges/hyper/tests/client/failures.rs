@@ -70,7 +70,7 @@ fn the_cause_of_a_loss_is_in_the_error() {
 }
 
 #[test]
-fn a_head_that_is_no_http_is_an_error_of_the_protocol() {
+fn a_head_that_is_not_http_is_an_error_of_the_protocol() {
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101));
     let huge = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
     for answer in [
@@ -89,7 +89,7 @@ fn a_head_that_is_no_http_is_an_error_of_the_protocol() {
 }
 
 #[test]
-fn a_server_that_gives_nothing_is_given_up_after_the_timeout() {
+fn a_server_that_sends_nothing_is_abandoned_after_the_timeout() {
     for answer in [
         "",
         "HTTP/1.1 200",
@@ -173,7 +173,7 @@ fn a_request_whose_body_comes_slowly_is_waited_for_and_one_whose_body_stops_is_n
 }
 
 #[test]
-fn a_body_of_ones_own_that_fails_is_an_error_of_the_request_and_ends_the_connection() {
+fn a_user_body_that_fails_is_an_error_of_the_request_and_ends_the_connection() {
     let simulation = Simulation::new(1);
     let seen = raw_server(&simulation, |raw, _| raw.hello());
     run(&simulation, |reactor| async move {
@@ -206,7 +206,7 @@ fn nobody_there_and_no_such_name_are_errors_of_the_connection() {
 }
 
 #[test]
-fn a_host_that_does_not_answer_is_given_up_after_thirty_seconds() {
+fn a_host_that_does_not_answer_is_abandoned_after_thirty_seconds() {
     let simulation = Simulation::new(1);
     raw_server(&simulation, |raw, _| raw.hello());
     simulation.host(CLIENT);

@@ -31,7 +31,7 @@ fn one_connection_serves_request_after_request() {
 }
 
 #[test]
-fn a_body_that_is_not_read_though_it_is_here_leaves_the_connection_of_use() {
+fn a_body_that_has_arrived_but_is_not_read_leaves_the_connection_usable() {
     let simulation = Simulation::new(1);
     let seen = raw_server(&simulation, |raw, _| raw.hello());
     run(&simulation, |reactor| async move {
@@ -136,7 +136,7 @@ fn a_connection_that_rests_is_closed_after_its_time() {
 }
 
 #[test]
-fn a_server_that_closes_after_its_answer_is_connected_to_anew() {
+fn a_server_that_closes_after_its_answer_is_connected_to_again() {
     let simulation = Simulation::new(1);
     let seen = raw_server(&simulation, |mut raw, _| async move {
         raw.head().await.unwrap();
@@ -199,7 +199,7 @@ fn the_host_is_named_and_what_the_user_sets_is_kept() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_with_the_reason() {
+fn what_is_not_a_request_is_refused_with_the_reason() {
     let simulation = Simulation::new(1);
     run(&simulation, |reactor| async move {
         let client = Client::new(&reactor);
@@ -243,7 +243,7 @@ fn a_hundred_connections_may_rest_and_one_more_is_closed() {
 }
 
 #[test]
-fn what_a_client_gives_can_be_asked_to_be_send() {
+fn what_a_client_returns_can_be_required_to_be_send() {
     fn assert_send<T: Send>() {}
     assert_send::<(Client, torsade_hyper::ResponseFuture, ResponseBody, ClientError)>();
 }

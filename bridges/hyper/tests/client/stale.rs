@@ -166,7 +166,7 @@ fn another_that_rests_is_taken_where_the_youngest_has_ended() {
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_an_answer_and_nothing_is_sent_again() {
+fn an_answer_that_is_not_http_is_an_answer_and_nothing_is_sent_again() {
     let simulation = Simulation::new(1);
     let seen = raw_server(&simulation, |mut raw, _| async move {
         raw.head().await.unwrap();

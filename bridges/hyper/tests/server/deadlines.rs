@@ -40,7 +40,7 @@ fn a_client_that_says_nothing_is_closed() {
 }
 
 #[test]
-fn a_head_that_comes_bit_by_bit_has_one_deadline() {
+fn a_head_that_arrives_bit_by_bit_has_one_deadline() {
     let world = reading();
     let client = world.client("10.0.0.2", b"GET / HTTP/1.1\r\n");
     for _ in 0..29 {
@@ -79,7 +79,7 @@ fn an_idle_connection_is_closed_and_what_it_was_sent_arrives() {
 }
 
 #[test]
-fn a_body_that_does_not_come_is_an_error_of_the_body() {
+fn a_body_that_does_not_arrive_is_an_error_of_the_body() {
     let world = reading();
     let client = world.client("10.0.0.2", b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n\r\n");
     for _ in 0..4 {

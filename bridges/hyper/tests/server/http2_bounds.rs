@@ -40,7 +40,7 @@ fn the_preface_may_come_byte_by_byte() {
 }
 
 #[test]
-fn a_peer_is_told_the_bounds() {
+fn a_peer_is_told_the_limits() {
     let client = talk(&world(&Rc::default()), &[], &[]);
     let settings = frames(&client).into_iter().find(|frame| frame.0 == SETTINGS).expect("settings").2;
     let settings: Vec<_> = settings.chunks(6).map(|setting| (setting[1], number(setting))).collect();

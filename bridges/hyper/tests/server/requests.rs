@@ -160,7 +160,7 @@ fn a_head_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn what_is_no_request_is_refused() {
+fn what_is_not_a_request_is_refused() {
     for request in
         ["hello\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "PRI * HTTP/2.0\r\nx: y\r\n\r\n"]
     {
@@ -184,7 +184,7 @@ fn a_body_that_is_cut_short_is_an_error_of_the_body() {
 }
 
 #[test]
-fn a_service_bounds_the_body_itself() {
+fn a_service_limits_the_body_itself() {
     let world = World::new(HttpServer::new(service_fn(|request: Request<RequestBody>| async {
         let status = match Limited::new(request.into_body(), 10).collect().await {
             Ok(_) => StatusCode::OK,

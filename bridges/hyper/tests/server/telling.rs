@@ -82,7 +82,7 @@ fn http2_request(path: &[u8; 7]) -> Vec<u8> {
 fn nothing(_: &World, _: &crate::world::Client) {}
 
 #[test]
-fn what_the_service_breaks_is_an_error_that_is_told_once() {
+fn what_the_service_breaks_is_an_error_that_is_reported_once() {
     let lines = told(b"GET /error HTTP/1.1\r\nhost: a\r\n\r\n", nothing);
     let errors: Vec<_> = lines.iter().filter(|(level, _)| *level < Level::Debug).collect();
     assert!(matches!(errors[..], [(Level::Error, line)] if line.ends_with(r": no such table\nforged line")), "{lines:?}");
@@ -113,7 +113,7 @@ fn what_the_peer_breaks_is_a_warning() {
 }
 
 #[test]
-fn a_peer_that_goes_away_is_worth_no_more_than_debug() {
+fn a_peer_that_goes_away_is_logged_at_debug_only() {
     let silent = |world: &World, _: &crate::world::Client| world.run_for(40);
     let gone = |_: &World, client: &crate::world::Client| client.transport().abort_connection();
     let ended = |_: &World, client: &crate::world::Client| client.transport().lose_connection();

@@ -84,7 +84,7 @@ fn connect_makes_a_tunnel() {
 }
 
 #[test]
-fn an_answer_that_is_no_upgrade_says_so_and_http_goes_on() {
+fn an_answer_that_is_not_an_upgrade_says_so_and_http_goes_on() {
     let errors = Rc::default();
     let world = echoing(&errors);
     let declined = UPGRADE.replace("GET /", "GET /200");

@@ -41,7 +41,7 @@ fn one_range_is_sent_alone() {
 }
 
 #[test]
-fn a_range_behind_the_end_is_refused() {
+fn a_range_after_the_end_is_refused() {
     on_both("unsatisfiable", |ask| {
         for range in ["bytes=1000-", "bytes=1000-1001", "bytes=-0", "bytes=99999999999999999999999999-"] {
             let answer = ask("GET", &format!("range: {range}"));
@@ -74,7 +74,7 @@ fn what_is_not_one_range_gets_the_whole_file() {
 }
 
 #[test]
-fn head_tells_what_get_would_and_knows_no_ranges() {
+fn head_reports_what_get_would_and_has_no_ranges() {
     on_both("head", |ask| {
         let answer = ask("HEAD", "range: bytes=0-1");
         assert_eq!((answer.status, answer.header("content-length")), (200, "1000"));
@@ -84,7 +84,7 @@ fn head_tells_what_get_would_and_knows_no_ranges() {
 }
 
 #[test]
-fn a_copy_that_is_as_new_is_not_sent_again() {
+fn a_copy_that_is_up_to_date_is_not_sent_again() {
     const EARLIER: &str = "Sat, 01 Jan 2000 00:00:00 GMT";
     const LATER: &str = "Fri, 01 Jan 2100 00:00:00 GMT";
     on_both("conditions", |ask| {
@@ -105,7 +105,7 @@ fn a_copy_that_is_as_new_is_not_sent_again() {
 }
 
 #[test]
-fn nothing_outside_the_folder_is_sent() {
+fn nothing_outside_the_directory_is_sent() {
     let folder = Folder::new("outside");
     folder.file("secret.txt", "secret");
     folder.file("public/there.txt", "there");
@@ -150,7 +150,7 @@ fn nothing_outside_the_folder_is_sent() {
 }
 
 #[test]
-fn a_folder_is_redirected_to_and_its_index_is_sent() {
+fn a_directory_is_redirected_to_and_its_index_is_sent() {
     let folder = Folder::new("index");
     folder.file("folder/index.html", "<p>the index");
     let path = folder.0.clone();
@@ -164,7 +164,7 @@ fn a_folder_is_redirected_to_and_its_index_is_sent() {
 }
 
 #[test]
-fn a_target_that_is_no_path_is_not_found() {
+fn a_target_that_is_not_a_path_is_not_found() {
     let site = Served::new(|reactor| web_server::start(reactor, "127.0.0.1:0", "."));
     let files = Served::new(|reactor| static_files::start(reactor, "127.0.0.1:0", "."));
     let pages = Served::new(|reactor| dynamic_pages::start(reactor, "127.0.0.1:0", "true"));

@@ -31,8 +31,8 @@ impl End {
 }
 
 #[test]
-fn cancelled_and_reset_transfers_leave_the_server_serving_and_no_descriptor_open() {
-    const NAME: &str = "resets::cancelled_and_reset_transfers_leave_the_server_serving_and_no_descriptor_open";
+fn cancelled_and_reset_transfers_leave_the_server_running_and_no_descriptor_open() {
+    const NAME: &str = "resets::cancelled_and_reset_transfers_leave_the_server_running_and_no_descriptor_open";
     if child::is_child(NAME) {
         return ServerProcess::run();
     }

@@ -18,7 +18,7 @@ fn the_key_is_answered_as_in_rfc_6455() {
 }
 
 #[test]
-fn what_is_no_websocket_request_has_its_status() {
+fn what_is_not_a_websocket_request_has_its_status() {
     let with = |more: &str| request("/chat", KEY).replace("\r\n\r\n", &format!("\r\n{more}\r\n\r\n"));
     let but = |from: &str, to: &str| {
         let changed = request("/chat", KEY).replace(from, to);

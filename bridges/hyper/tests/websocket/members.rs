@@ -130,7 +130,7 @@ fn much_at_once_reaches_everybody_who_reads() {
 }
 
 #[test]
-fn whoever_does_not_read_is_put_out_and_the_others_miss_nothing() {
+fn whoever_does_not_read_is_dropped_and_the_others_miss_nothing() {
     // More than the network and the system hold, in addition to the 256 that wait.
     const LINES: usize = 2000;
     let simulation = network();
@@ -183,7 +183,7 @@ fn whoever_reads_again_in_time_reads_why_it_was_put_out() {
 }
 
 #[test]
-fn silence_is_asked_for_a_sign_of_life_and_ends_without_one() {
+fn a_silent_peer_is_pinged_and_ended_without_an_answer() {
     let simulation = network();
     let pinged = run(&simulation, |reactor| async move {
         let mut ann = member(&reactor, "Ann").await?;
@@ -225,7 +225,7 @@ fn whoever_gives_no_name_is_not_waited_for_either() {
 }
 
 #[test]
-fn a_partition_ends_who_is_behind_it() {
+fn a_partition_ends_whoever_is_behind_it() {
     let simulation = Rc::new(network());
     let cutting = Rc::clone(&simulation);
     let far = simulation.host("10.0.0.3");
@@ -250,7 +250,7 @@ fn a_partition_ends_who_is_behind_it() {
 }
 
 #[test]
-fn the_end_of_the_server_is_told() {
+fn the_end_of_the_server_is_reported() {
     let simulation = network();
     let server = simulation.host("10.0.0.1");
     run(&simulation, |reactor| async move {
@@ -265,7 +265,7 @@ fn the_end_of_the_server_is_told() {
 
 /// Lossy networks: messages are late, but nothing else changes.
 #[test]
-fn a_bad_network_changes_nothing_that_is_said() {
+fn a_bad_network_changes_no_message() {
     let simulation = Simulation::with_faults(7, Faults::lossy());
     websocket_chat::start(&simulation.host("10.0.0.1"), "tcp:80").unwrap();
     run(&simulation, |reactor| async move {

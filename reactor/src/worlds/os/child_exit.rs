@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_process_is_no_descriptor_the_signal_tells_of_the_end_of_any_child() {
+    fn where_a_process_has_no_descriptor_the_signal_reports_the_end_of_any_child() {
         let registry = Rc::clone(&crate::worlds::os::Os::new().expect("a poll").registry);
         let (first, second) = (ExitWatch::by_signal(Rc::clone(&registry)), ExitWatch::by_signal(registry));
         let (first, second) = (first.expect("a watch"), second.expect("a watch"));

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_send_queue_is_told_over_ipv6_as_well() {
+    fn the_send_queue_is_also_reported_over_ipv6() {
         if TcpListener::bind("[::1]:0").is_err() {
             eprintln!("skipped: there is no IPv6 here");
             return;

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_lap_is_told_of_with_its_time_by_either_clock() {
+    fn a_long_lap_is_reported_with_its_time_by_either_clock() {
         for longest in [Duration::from_millis(1), Duration::from_millis(60)] {
             let watch = Stopwatch::new();
             watch.lap(longest);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lap_is_not_told_of_below_the_limit_nor_without_one() {
+    fn a_lap_is_not_reported_below_the_limit_nor_without_one() {
         let watch = Stopwatch::new();
         // Most probably less than the machine's uptime.
         assert_eq!(watch.lap(Duration::from_secs(30)), None);

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn who_closes_with_unread_input_gives_the_peer_an_error_behind_what_was_written_to_it() {
+    fn a_side_that_closes_with_unread_input_gives_the_peer_an_error_after_what_was_written_to_it() {
         let (world, [a, b]) = pair(Faults::calm(), Direction::Both);
         a.write(b"never read").unwrap();
         b.write(b"last words").unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_comes_even_behind_an_end_that_was_read() {
+    fn the_error_comes_even_after_an_end_that_was_read() {
         let (world, [a, b]) = pair(Faults::calm(), Direction::Both);
         b.shutdown_write().unwrap();
         settle(&world);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn who_closes_with_everything_read_gives_the_peer_the_end_alone_whatever_the_peer_writes_then() {
+    fn a_side_that_closes_with_everything_read_sends_only_the_end_whatever_the_peer_writes_then() {
         let (world, [a, b]) = pair(Faults::calm(), Direction::Both);
         b.write(b"last words").unwrap();
         assert_eq!(kind(b.reset_on_close()), Some(ErrorKind::Unsupported));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_goes_one_way_and_its_reader_sees_the_end_behind_the_last_bytes() {
+    fn a_pipe_goes_one_way_and_its_reader_sees_the_end_after_the_last_bytes() {
         let (world, [a, b]) = pair(Faults::calm(), Direction::Output);
         assert_eq!((a.direction(), b.direction()), (Direction::Output, Direction::Input));
         a.write(b"all there is").unwrap();

@@ -66,7 +66,7 @@ fn what_was_flushed_before_the_damage_is_delivered_also_when_both_come_at_once()
 }
 
 #[test]
-fn a_wrong_checksum_is_an_error_also_where_the_length_behind_it_is_cut_off() {
+fn a_wrong_checksum_is_an_error_even_where_the_length_after_it_is_cut_off() {
     let mut bad = wire(&Compression::gzip());
     bad.truncate(bad.len() - 4);
     let checksum = bad.len() - 4;

@@ -196,7 +196,7 @@ fn detection_off_passes_an_announced_stream_and_lets_the_next_one_detect_it() {
 }
 
 #[test]
-fn who_compresses_may_be_answered_in_kind_unless_forbidden() {
+fn a_peer_that_compresses_may_be_answered_in_kind_unless_forbidden() {
     let answer = stream(&Compression::gzip(), &["answer"]);
     let mut server = layer(&EncoderPool::shared());
     server.compress(&Compression::deflate()).unwrap();

@@ -75,7 +75,7 @@ fn a_first_message_takes_less_than_half() {
 }
 
 #[test]
-fn a_stream_without_a_dictionary_is_read_by_who_knows_some() {
+fn a_stream_without_a_dictionary_is_read_by_a_decoder_with_dictionaries() {
     for format in with_dictionaries() {
         let wire = stream(&format.into(), &messages(3));
         let options = reading(format).dictionary(&Dictionary::new(text(5000)));
@@ -102,7 +102,7 @@ fn a_dictionary_that_is_not_there_is_asked_for_by_its_id() {
 }
 
 #[test]
-fn of_several_dictionaries_the_one_that_is_named_is_taken() {
+fn the_one_that_is_named_among_several_dictionaries_is_used() {
     for format in with_dictionaries().filter(|format| *format != Format::DeflateRaw) {
         let both = [dictionary(format), other(format)];
         for [known, named] in [[0, 1], [1, 0]] {

@@ -339,7 +339,7 @@ fn frames_that_are_skipped_after_a_stream_do_not_begin_another_one() {
 }
 
 #[test]
-fn what_is_no_stream_after_a_stream_is_trailing_data() {
+fn what_is_not_a_stream_after_a_stream_is_trailing_data() {
     for format in formats().filter(|format| matches!(format, Format::Gzip | Format::Zstd)) {
         let wire = [&stream(&format.into(), &["one"])[..], b"garbage"].concat();
         let mut receiver = detecting();

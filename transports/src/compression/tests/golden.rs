@@ -85,7 +85,7 @@ fn the_count_wraps_at_4_gib() {
 }
 
 #[test]
-fn without_announcement_a_stream_is_what_others_write() {
+fn without_announcement_a_stream_is_what_other_programs_write() {
     let wire = stream(&Compression::deflate().announce(false), &["hello"]);
     assert_eq!(wire[..2], [0x78, 0x9c]);
     assert!(!wire.windows(5).any(|bytes| bytes == &M0[..5]));

@@ -162,7 +162,7 @@ fn small_rooms_cut_plain_bytes_and_lose_none() {
 }
 
 #[test]
-fn a_byte_that_is_no_beginning_after_all_does_not_stay_behind_when_the_room_is_used_up() {
+fn a_byte_that_turns_out_not_to_be_a_beginning_is_not_left_behind_when_the_room_is_used_up() {
     let mut receiver = anywhere();
     let mut plain = Vec::new();
     let progress = receiver.read(b"axb", &mut plain, 2, &Work::unlimited(), NOW).unwrap();

@@ -120,7 +120,7 @@ fn an_offer_is_declined_for_any_parameter_that_is_not_exactly_as_it_should_be() 
 }
 
 #[test]
-fn a_header_that_is_no_list_of_extensions_is_an_error() {
+fn a_header_that_is_not_a_list_of_extensions_is_an_error() {
     for header in [
         "permessage-deflate;",
         "permessage-deflate; =10",
@@ -385,7 +385,7 @@ fn a_message_of_nothing_but_empty_blocks_is_refused_and_any_number_of_empty_mess
 }
 
 #[test]
-fn what_is_no_deflate_stream_is_an_error_and_arbitrary_payloads_end() {
+fn what_is_not_a_deflate_stream_is_an_error_and_arbitrary_payloads_end() {
     let reactor = reactor();
     let (_, mut decompressor) = Parameters::default().server_side(&reactor);
     assert_eq!(whole(&mut decompressor, b"\xff\xff\xff"), Err(DecompressErrorKind::Data));

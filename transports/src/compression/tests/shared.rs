@@ -19,7 +19,7 @@ fn samples() -> Vec<SharedBytes> {
 }
 
 #[test]
-fn a_message_is_compressed_once_for_all_who_compress_alike() {
+fn a_message_is_compressed_once_for_all_with_the_same_options() {
     let message = once(&messages(3).concat());
     let pool = EncoderPool::shared();
     let alike = |options: &[Compression]| {
@@ -115,7 +115,7 @@ fn a_shared_message_can_be_read_at_once_whatever_the_policy() {
 }
 
 #[test]
-fn its_length_says_nothing_of_what_went_before() {
+fn its_length_reveals_nothing_of_what_preceded_it() {
     for format in formats() {
         let length = |before: &str| {
             let (mut sender, mut wire) = (sender(&format.into()), Vec::new());

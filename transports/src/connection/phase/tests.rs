@@ -82,7 +82,7 @@ fn a_lifecycle_passes_its_phases_as_the_table_says() {
 }
 
 #[test]
-fn an_end_is_given_out_once_to_be_told() {
+fn an_end_is_given_out_once_to_be_reported() {
     let mut lifecycle = lifecycle_after(|lifecycle| lifecycle.doom(Reason::ShuttingDown));
     assert_eq!(lifecycle.lose().map(|doom| doom.reason.kind()), Some("ShuttingDown"));
     assert!(lifecycle.lose().is_none());

@@ -115,7 +115,7 @@ fn without_anything_to_send_a_close_waits_for_nothing_and_a_half_close_for_the_h
 }
 
 #[test]
-fn a_changed_byte_is_never_delivered_and_the_peer_is_told() {
+fn a_changed_byte_is_never_delivered_and_the_peer_gets_an_alert() {
     let mut pair = Pair::connected();
     pair.client.write(b"first");
     pair.client.flush();
