@@ -76,7 +76,8 @@ impl Action {
             "resume" => Self::Resume(name),
             _ => {
                 return Err(format!(
-                    "{verb:?} is none of place, open, accept, send, expect, end, close, reset, pause, resume, datagram, wait, ended"
+                    "{verb:?} is not one of place, open, accept, send, expect, end, close, reset, pause, resume, datagram, \
+                     wait, ended"
                 ));
             }
         };

@@ -95,7 +95,7 @@ impl Connection {
     /// What was expected and has not come, beside what has come in its place.
     pub fn unmet(&self) -> Option<String> {
         let State { expected, unexpected, .. } = &*self.state.borrow();
-        (!expected.is_empty()).then(|| format!("{} was still expected, and {} came", shown(expected), shown(unexpected)))
+        (!expected.is_empty()).then(|| format!("{} was still expected, but {} arrived", shown(expected), shown(unexpected)))
     }
 
     /// Does something with the transport, if the connection was made.

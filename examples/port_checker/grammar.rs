@@ -129,7 +129,7 @@ impl Grammar {
             }
             _ => {
                 return Err(format!(
-                    "{word:?} is none of connections, places, place, peers, accept, steps, wait, piece, bytes, weight"
+                    "{word:?} is not one of connections, places, place, peers, accept, steps, wait, piece, bytes, weight"
                 ));
             }
         }
@@ -149,7 +149,7 @@ impl Weights {
             "pause" => &mut self.pause,
             "together" => &mut self.together,
             "datagram" => &mut self.datagram,
-            _ => return Err(format!("{action:?} is none of open, send, cut, end, close, reset, pause, together, datagram")),
+            _ => return Err(format!("{action:?} is not one of open, send, cut, end, close, reset, pause, together, datagram")),
         })
     }
 }
@@ -175,7 +175,7 @@ fn at_least(least: usize, text: &str) -> Result<usize, String> {
     number
         .map(usize::from)
         .filter(|number| *number >= least)
-        .ok_or_else(|| format!("{text:?} is no number from {least} to 65535"))
+        .ok_or_else(|| format!("{text:?} is not a number from {least} to 65535"))
 }
 
 fn range(text: &str) -> Result<(usize, usize), String> {

@@ -74,7 +74,7 @@ impl Pair {
                 on_its_way = if changed { 0 } else { on_its_way + u32::from(!delivered) };
                 quiet = 0;
                 if self.reactor.now() - begun > LONGEST || self.sides.iter().any(Side::is_flooded) {
-                    return Err(format!("the programs do not come to rest after `{step}`: they go on sending or working").into());
+                    return Err(format!("the programs do not become idle after `{step}`: they go on sending or working").into());
                 }
                 continue;
             }

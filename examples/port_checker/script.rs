@@ -46,7 +46,7 @@ impl Script {
             let action = Action::parse(action).map_err(at_line)?;
             match script.steps.last_mut() {
                 Some(step) if joined => step.0.push(action),
-                None if joined => return Err(at_line("& joins it to the line before, and there is none".into())),
+                None if joined => return Err(at_line("& joins it to the previous line, but there is none".into())),
                 _ => script.steps.push(Step(vec![action])),
             }
         }

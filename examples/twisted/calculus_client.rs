@@ -77,7 +77,7 @@ impl LineProtocol for RemoteCalculationClient {
         let answer = std::str::from_utf8(line)?.parse()?;
         // Taken out first, since the callbacks may ask the next question.
         let firer = self.results.borrow_mut().pop_front();
-        firer.ok_or("an answer that nobody has asked for")?.callback(answer);
+        firer.ok_or("an answer that nobody asked for")?.callback(answer);
         Ok(())
     }
 

@@ -33,7 +33,7 @@ fn two_that_differ_are_played_up_to_the_difference() {
 #[test]
 fn a_script_that_expects_what_neither_does_is_reported() {
     let timeline = play(&port("chat", None), &port("chat", None), "open a\nexpect a \"What is\"\n");
-    assert_eq!(timeline.verdict, Verdict::Unmet("on a \" is\" was still expected, and \"'s your name?\\r\\n\" came".into()));
+    assert_eq!(timeline.verdict, Verdict::Unmet("on a \" is\" was still expected, but \"'s your name?\\r\\n\" arrived".into()));
 }
 
 #[test]

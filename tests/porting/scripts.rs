@@ -52,7 +52,7 @@ fn every_byte_survives_its_quotes() {
 #[test]
 fn what_is_wrong_in_a_script_is_named_with_its_line() {
     for (script, error) in [
-        ("open a\nsnd a \"x\"", "line 2: \"snd\" is none of place, open"),
+        ("open a\nsnd a \"x\"", "line 2: \"snd\" is not one of place, open"),
         ("open a\nsend a x", "line 2: bytes stand in double quotes"),
         ("open a\nsend a \"x", "line 2: the closing quote is missing"),
         ("open a\nsend a \"\\q\"", "line 2: there is no escape \\q"),

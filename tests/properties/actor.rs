@@ -36,24 +36,24 @@ impl Side {
     fn check_callback(&self, name: &str, transport: &Transport) {
         let wanted = if name == "connection_made" { Stage::Before } else { Stage::Live };
         if self.stage != wanted {
-            self.complain(format_args!("{name} came where it is {:?}", self.stage));
+            self.complain(format_args!("{name} was called where it is {:?}", self.stage));
         }
         if name != "connection_lost" && self.is_ending() {
-            self.complain(format_args!("{name} came after it was told to end"));
+            self.complain(format_args!("{name} was called after it was asked to end"));
         }
         if self.tls && !self.shaken && matches!(name, "data_received" | "read_connection_lost") && !self.is_ending() {
-            self.complain(format_args!("{name} came before the handshake was completed"));
+            self.complain(format_args!("{name} was called before the handshake was completed"));
         }
         let reads = matches!(name, "data_received" | "read_connection_lost" | "reading_resumed");
         if reads && (self.paused || !transport.is_reading()) {
-            self.complain(format_args!("{name} came while it does not read"));
+            self.complain(format_args!("{name} was called while it does not read"));
         }
         if reads && self.read_ended && name != "reading_resumed" {
-            self.complain(format_args!("{name} came after the end of the stream"));
+            self.complain(format_args!("{name} was called after the end of the stream"));
         }
         let set_now = self.limits_set == self.turn();
         if reads && transport.unsent() >= self.high && !self.read_while_congested && !set_now {
-            self.complain(format_args!("{name} came with {} bytes unsent, {} are high", transport.unsent(), self.high));
+            self.complain(format_args!("{name} was called with {} bytes unsent, {} are high", transport.unsent(), self.high));
         }
     }
 
@@ -114,7 +114,7 @@ impl Protocol for Actor {
     fn handshake_completed(&mut self, transport: &Transport) -> Result {
         self.callback("handshake_completed", transport, |side| {
             if !side.tls || std::mem::replace(&mut side.shaken, true) {
-                side.complain("a handshake was completed that nobody began");
+                side.complain("a handshake was completed that nothing began");
             }
             if transport.tls_info().is_none_or(|info| info.resumed != side.resumes) {
                 side.complain("it resumed no session, or one that it did not have");

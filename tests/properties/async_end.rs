@@ -191,10 +191,10 @@ impl End {
 
     fn take(&self, data: &[u8]) {
         if self.read_ended.get() {
-            self.complain("bytes came after the end");
+            self.complain("bytes arrived after the end");
         }
         if !plan::is_at(self.incoming, self.read.get(), data) {
-            self.complain(format!("other bytes came than were written, from {} on", self.read.get()));
+            self.complain(format!("other bytes arrived than were written, from {} on", self.read.get()));
         }
         self.read.set(self.read.get() + data.len() as u64);
     }

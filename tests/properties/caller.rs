@@ -67,7 +67,7 @@ impl ClientFactory for Caller {
     fn client_connection_lost(&mut self, _connector: &Connector, _reason: &Reason) -> Result {
         self.go(&[Step::Built], Step::Over);
         if self.side.borrow().reason.is_none() {
-            self.world.complain("client_connection_lost came before connection_lost".to_owned());
+            self.world.complain("client_connection_lost was called before connection_lost".to_owned());
         }
         Ok(())
     }

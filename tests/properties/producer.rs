@@ -34,7 +34,7 @@ impl Source {
         let mut side = self.side.borrow_mut();
         side.world().next_tick();
         if !side.is_live() || side.producer.as_ref().is_none_or(|produced| produced.serial != self.serial || produced.stopped) {
-            side.complain(format_args!("{call} came to a producer that is not registered"));
+            side.complain(format_args!("{call} was called on a producer that is not registered"));
             return Ok(());
         }
         part(&mut side)
@@ -47,7 +47,7 @@ impl Producer for Source {
             let Some(produced) = &mut side.producer else { return Ok(()) };
             if produced.streaming {
                 if !std::mem::replace(&mut produced.paused, false) {
-                    side.complain("resume_producing came to a producer that was not paused");
+                    side.complain("resume_producing was called on a producer that was not paused");
                 }
                 return Ok(());
             }
@@ -73,7 +73,7 @@ impl Producer for Source {
         self.told("pause_producing", |side| {
             let Some(produced) = &mut side.producer else { return Ok(()) };
             if !produced.streaming || std::mem::replace(&mut produced.paused, true) {
-                side.complain("pause_producing came to a producer that is paused, or that pulls");
+                side.complain("pause_producing was called on a producer that is paused, or that pulls");
             }
             Ok(())
         })
@@ -87,7 +87,7 @@ impl Producer for Source {
         match &mut side.producer {
             Some(produced) if produced.serial == self.serial && !produced.stopped => produced.stopped = true,
             _ if excused => {}
-            _ => side.complain("stop_producing came to a producer that is not registered"),
+            _ => side.complain("stop_producing was called on a producer that is not registered"),
         }
     }
 }

@@ -27,14 +27,14 @@ impl Side {
             self.complain("both halves have ended, and it is not lost");
         }
         if halved && unsent == 0 && !self.write_ended && !closing && !fails {
-            self.complain("all is sent, and write_connection_lost did not come");
+            self.complain("all is sent, and write_connection_lost was not called");
         }
         let reading = !self.paused && !closing && (unsent <= self.low || self.read_while_congested);
         if reading && self.given_back {
             self.complain("what was given back was not delivered");
         }
         if reading && self.resumed {
-            self.complain("reading_resumed did not come");
+            self.complain("reading_resumed was not called");
         }
         if let Some(produced) = self.producer.as_ref().filter(|_| !self.is_stopping() && !fails) {
             match (produced.streaming, produced.paused) {

@@ -32,12 +32,12 @@ impl Options {
                 _ => (&argument[..], arguments.next()),
             };
             let value = value.ok_or_else(|| format!("{name} wants a value\n{USAGE}"))?;
-            let number = |error| format!("{name}: {value:?} is no number: {error}");
+            let number = |error| format!("{name}: {value:?} is not a number: {error}");
             match name {
                 "--port" | "-p" => options.port = value,
                 "--blur-usage" => options.blur_usage = value.parse().map_err(number)?,
                 "--log-fd" => options.log_fd = Some(value.parse().map_err(number)?),
-                _ => return Err(format!("{name} is none of the options\n{USAGE}").into()),
+                _ => return Err(format!("{name} is not one of the options\n{USAGE}").into()),
             }
         }
         Ok(options)

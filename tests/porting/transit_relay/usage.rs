@@ -68,6 +68,6 @@ fn the_command_line_is_the_original_s() {
     assert_eq!(parse("--port tcp:1:interface=127.0.0.1 --blur-usage 60 --log-fd 3"), Ok(all.clone()));
     assert_eq!(parse("-p tcp:1:interface=127.0.0.1 --blur-usage=60 --log-fd=3"), Ok(all));
     assert!(parse("--port").unwrap_err().starts_with("--port wants a value"));
-    assert!(parse("--blur-usage x").unwrap_err().starts_with("--blur-usage: \"x\" is no number"));
-    assert!(parse("--websocket tcp:1").unwrap_err().starts_with("--websocket is none of the options"));
+    assert!(parse("--blur-usage x").unwrap_err().starts_with("--blur-usage: \"x\" is not a number"));
+    assert!(parse("--websocket tcp:1").unwrap_err().starts_with("--websocket is not one of the options"));
 }

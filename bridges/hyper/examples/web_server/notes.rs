@@ -81,7 +81,7 @@ pub async fn add(
     match note["text"].as_str() {
         Some(text) if text.len() <= TEXT_LIMIT => Ok((StatusCode::CREATED, Json(site.notes.add(text)))),
         Some(_) => Err((StatusCode::UNPROCESSABLE_ENTITY, "\"text\" is longer than 1000 bytes\n")),
-        None => Err((StatusCode::UNPROCESSABLE_ENTITY, "\"text\" is no string\n")),
+        None => Err((StatusCode::UNPROCESSABLE_ENTITY, "\"text\" is not a string\n")),
     }
 }
 
