@@ -97,7 +97,11 @@ impl Check {
                 return Ok(Some(Found { seed, script, timeline, printed }));
             }
         }
-        Err(format!("seed {seed} has shown a difference once, and not again with restarted programs: what they do depends on chance or on time\n{timeline}").into())
+        Err(format!(
+            "seed {seed} showed a difference once, but not again with restarted programs: \
+             what they do depends on chance or time\n{timeline}"
+        )
+        .into())
     }
 
     /// The smallest script that shows a difference, if this one does.
