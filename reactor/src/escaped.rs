@@ -32,10 +32,10 @@ struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
 impl Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some((place, found)) = rest.char_indices().find(|(_, c)| is_unsafe_to_print(*c)) {
-            self.0.write_str(&rest[..place])?;
+        while let Some((index, found)) = rest.char_indices().find(|(_, c)| is_unsafe_to_print(*c)) {
+            self.0.write_str(&rest[..index])?;
             write!(self.0, "{}", found.escape_default())?;
-            rest = &rest[place + found.len_utf8()..];
+            rest = &rest[index + found.len_utf8()..];
         }
         self.0.write_str(rest)
     }

@@ -46,7 +46,7 @@ pub fn report_error(kind: &'static str, text: fmt::Arguments<'_>) {
     // Displaying a user's error may panic.
     let text = catch(|| Escaped(text).to_string()).unwrap_or_else(|panic| format!("{kind}: displaying the error {panic}"));
     log::error!(target: "torsade", "{text}");
-    if !is_heard() && !has_logger() {
+    if !is_logged() && !has_logger() {
         let left_out = printed(|printed| printed.admit(kind, Instant::now()));
         match left_out {
             Some(0) => print(&text),
@@ -79,7 +79,7 @@ pub(crate) fn report_left_out() {
 }
 
 /// Returns whether a line at level `error` goes anywhere.
-fn is_heard() -> bool {
+fn is_logged() -> bool {
     log::log_enabled!(target: "torsade", log::Level::Error)
 }
 

@@ -60,7 +60,7 @@ fn what_is_wrong_in_a_script_is_named_with_its_line() {
         ("open a 0", "line 1: \"0\" is not the number of a place"),
         ("place 2 tls:localhost:1", "line 1: the endpoint \"tls:localhost:1\" leads to neither program"),
         ("place two tcp:{listen}", "line 1: \"two\" is not the number of a place"),
-        ("& open a", "line 1: & joins it to the line before"),
+        ("& open a", "line 1: & joins it to the previous line"),
         ("wait long", "line 1: \"long\" is no time"),
         ("open a\nclose a now", "line 2: what is \"now\" for?"),
         ("open", "line 1: \"open\" wants the name of a connection"),

@@ -29,7 +29,7 @@ struct Wait {
     /// When the wait for the rest of it began.
     began: Cell<Duration>,
     /// Whether the next wait starts afresh.
-    anew: Cell<bool>,
+    restarted: Cell<bool>,
     call: RefCell<Option<DelayedCall>>,
 }
 
@@ -41,13 +41,13 @@ impl MessageDeadline {
 
     /// A message was delivered, or reading was resumed: the next wait has the full time.
     pub(crate) fn restart(&self) {
-        self.0.anew.set(true);
+        self.0.restarted.set(true);
     }
 
     /// Records that `held` bytes of an incomplete message have arrived; 0 if there is none, or its rest is not awaited.
     pub(crate) fn wait_for_rest(&self, transport: &Transport, held: usize) {
         let wait = &self.0;
-        let begins = wait.anew.take() || wait.held.get() == 0 || wait.call.borrow().is_none();
+        let begins = wait.restarted.take() || wait.held.get() == 0 || wait.call.borrow().is_none();
         wait.held.set(held);
         // If the rest has arrived, the call stays for the next message: otherwise each line that comes in two reads would make
         // one.
@@ -105,7 +105,7 @@ impl Default for MessageDeadline {
             timeout: Cell::new(Some(TIMEOUT)),
             held: Cell::new(0),
             began: Cell::default(),
-            anew: Cell::new(false),
+            restarted: Cell::new(false),
             call: RefCell::default(),
         }))
     }

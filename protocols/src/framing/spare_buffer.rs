@@ -16,19 +16,18 @@ impl SpareBuffer {
     }
 
     /// Takes the buffer; if there is none, an empty one without memory.
-    pub(crate) fn take(place: &'static LocalKey<Self>) -> Vec<u8> {
-        place.try_with(|spare| spare.buffer.take()).unwrap_or_default()
+    pub(crate) fn take(key: &'static LocalKey<Self>) -> Vec<u8> {
+        key.try_with(|spare| spare.buffer.take()).unwrap_or_default()
     }
 
     /// Leaves an emptied buffer. During thread exit it is freed instead, since values may be dropped after the place is gone.
-    pub(crate) fn give(place: &'static LocalKey<Self>, mut buffer: Vec<u8>) {
+    pub(crate) fn give(key: &'static LocalKey<Self>, mut buffer: Vec<u8>) {
         buffer.clear();
-        place
-            .try_with(|spare| {
-                if (1..=spare.limit).contains(&buffer.capacity()) {
-                    spare.buffer.set(buffer);
-                }
-            })
-            .ok();
+        key.try_with(|spare| {
+            if (1..=spare.limit).contains(&buffer.capacity()) {
+                spare.buffer.set(buffer);
+            }
+        })
+        .ok();
     }
 }

@@ -50,10 +50,10 @@ pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHe
     let mut header = ProxyHeader::new(addresses.0, addresses.1);
     let mut rest = tlvs;
     while !rest.is_empty() {
-        let place = length - rest.len();
+        let offset = length - rest.len();
         let tlv = Tlv::take(&mut rest).ok_or(ProxyHeaderError::Malformed("a TLV is longer than the rest of it"))?;
         match tlv.kind {
-            Tlv::CRC32C => check(whole, place, &tlv.value)?,
+            Tlv::CRC32C => check(whole, offset, &tlv.value)?,
             Tlv::NOOP => {}
             _ => header = header.with_tlv(tlv),
         }
@@ -62,10 +62,10 @@ pub(super) fn parse(data: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHe
 }
 
 /// Checks the checksum, which covers the whole header with zeros in place of the checksum itself.
-fn check(whole: &[u8], place: usize, value: &[u8]) -> Result<(), ProxyHeaderError> {
+fn check(whole: &[u8], offset: usize, value: &[u8]) -> Result<(), ProxyHeaderError> {
     let given: [u8; 4] = value.try_into().map_err(|_| ProxyHeaderError::Malformed("its checksum is not 4 bytes long"))?;
     let mut zeroed = whole.to_vec();
-    zeroed.iter_mut().skip(place + 3).take(4).for_each(|byte| *byte = 0);
+    zeroed.iter_mut().skip(offset + 3).take(4).for_each(|byte| *byte = 0);
     if checksum(&zeroed) == u32::from_be_bytes(given) { Ok(()) } else { Err(ProxyHeaderError::Checksum) }
 }
 
@@ -156,8 +156,8 @@ pub(super) fn write(header: &ProxyHeader) -> Vec<u8> {
     let length = u16::try_from(bytes.len() - FIXED).unwrap_or(u16::MAX);
     bytes[FIXED - 2..FIXED].copy_from_slice(&length.to_be_bytes());
     let sum = checksum(&bytes);
-    let place = bytes.len() - 4;
-    bytes[place..].copy_from_slice(&sum.to_be_bytes());
+    let offset = bytes.len() - 4;
+    bytes[offset..].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
 
@@ -197,8 +197,8 @@ fn write_name(address: &Address) -> [u8; UNIX_LENGTH] {
         Address::Unix(UnixName::Abstract(name)) => (1, &**name),
         _ => (0, &[][..]),
     };
-    for (place, byte) in bytes.iter_mut().skip(skip).zip(name) {
-        *place = *byte;
+    for (target, byte) in bytes.iter_mut().skip(skip).zip(name) {
+        *target = *byte;
     }
     bytes
 }

@@ -105,7 +105,7 @@ impl<S: Protocol, C: Protocol> IoPump<S, C> {
         self.server.connection.settle();
         self.client.connection.settle();
         let (from_server, from_client) = (self.server.take(), self.client.take());
-        let moved = from_server.is_something() || from_client.is_something();
+        let moved = from_server.has_any() || from_client.has_any();
         self.client.take_in(from_server);
         self.server.take_in(from_client);
         moved
@@ -172,7 +172,7 @@ enum Ending {
 }
 
 impl Outgoing {
-    fn is_something(&self) -> bool {
+    fn has_any(&self) -> bool {
         !self.bytes.is_empty() || self.end != Ending::Open
     }
 }

@@ -163,7 +163,7 @@ impl Permits {
         let left = {
             let mut waiting = self.waiting.borrow_mut();
             // The queue is sorted by id.
-            waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|place| waiting.remove(place))
+            waiting.binary_search_by_key(&id, |(id, _)| *id).ok().and_then(|index| waiting.remove(index))
         };
         drop(left);
     }

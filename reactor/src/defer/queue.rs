@@ -150,8 +150,8 @@ impl<T: 'static> Queue<T> {
     fn take_back(self: &Rc<Self>, number: u64, value: T) {
         {
             let values = &mut self.waits.borrow_mut().values;
-            let place = values.partition_point(|(other, _)| *other < number);
-            values.insert(place, (number, value));
+            let index = values.partition_point(|(other, _)| *other < number);
+            values.insert(index, (number, value));
         }
         if !self.giving.get() {
             self.give();
@@ -161,7 +161,7 @@ impl<T: 'static> Queue<T> {
     fn leave(&self, number: u64) {
         let left = {
             let waiting = &mut self.waits.borrow_mut().waiting;
-            waiting.binary_search_by_key(&number, |(number, _)| *number).ok().and_then(|place| waiting.remove(place))
+            waiting.binary_search_by_key(&number, |(number, _)| *number).ok().and_then(|index| waiting.remove(index))
         };
         drop(left);
     }

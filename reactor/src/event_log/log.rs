@@ -111,13 +111,13 @@ impl Log {
     /// The first difference between two logs: its line in the text, and both lines; `None` if they are equal.
     #[must_use]
     pub fn first_difference(&self, other: &Self) -> Option<String> {
-        let place = (0..self.len().max(other.len())).find(|place| self.0.get(*place) != other.0.get(*place))?;
-        let line = |log: &Self| match log.0.get(place) {
+        let index = (0..self.len().max(other.len())).find(|index| self.0.get(*index) != other.0.get(*index))?;
+        let line = |log: &Self| match log.0.get(index) {
             Some(entry) => format!("{} {}", entry.host, entry.event),
             None => "(the log ends)".to_owned(),
         };
         // The first line of the text is the version.
-        Some(format!("line {}:\n  {}\n  {}", place + 2, line(self), line(other)))
+        Some(format!("line {}:\n  {}\n  {}", index + 2, line(self), line(other)))
     }
 
     /// Asserts that two logs are equal.

@@ -54,7 +54,7 @@ impl Drop for SignalWatch {
         let reactor = Reactor(core);
         let dropped = {
             let mut list = reactor.0.signals.list.borrow_mut();
-            list.iter().position(|call| call.id == self.id).map(|place| list.remove(place))
+            list.iter().position(|call| call.id == self.id).map(|index| list.remove(index))
         };
         if let Err(error) = reactor.watch_signals() {
             log::debug!("restoring {:?} failed: {error}", self.signal);

@@ -50,8 +50,8 @@ impl Triggers {
 
     /// Removes a trigger. The caller drops it outside the borrow of the list, because that may lead back here.
     pub(crate) fn remove(&mut self, id: TriggerId) -> Option<Box<dyn FnOnce()>> {
-        let place = self.list.iter().position(|trigger| trigger.id == id)?;
-        Some(self.list.remove(place).call)
+        let index = self.list.iter().position(|trigger| trigger.id == id)?;
+        Some(self.list.remove(index).call)
     }
 
     /// The calls of all triggers.
@@ -61,7 +61,7 @@ impl Triggers {
 
     /// Takes the oldest trigger of this phase.
     pub(crate) fn take(&mut self, phase: Phase, event: SystemEvent) -> Option<Box<dyn FnOnce()>> {
-        let place = self.list.iter().position(|trigger| trigger.phase == phase && trigger.event == event)?;
-        Some(self.list.remove(place).call)
+        let index = self.list.iter().position(|trigger| trigger.phase == phase && trigger.event == event)?;
+        Some(self.list.remove(index).call)
     }
 }

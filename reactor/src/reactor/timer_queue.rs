@@ -104,7 +104,7 @@ impl TimerQueue {
         self.next_sequence += 1;
         let key = self.calls.insert(Call { run, deadline, sequence });
         match self.made.get_mut(key) {
-            Some(place) => *place = made,
+            Some(slot) => *slot = made,
             None => self.made.push(made),
         }
         self.heap.push(Reverse(HeapItem { deadline, sequence, key }));

@@ -40,15 +40,15 @@ const LZ4_DICTIONARY: u8 = 1;
 
 /// Where in the plain bytes of its direction a stream begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Place {
+pub(super) enum Position {
     /// Before the first byte.
     Start,
     /// After this many plain bytes, modulo 2^32.
     Mid(u32),
 }
 
-impl Place {
-    /// The place after `passed` plain bytes.
+impl Position {
+    /// The position after `passed` plain bytes.
     pub(super) const fn after(passed: u64) -> Self {
         // Both ends count modulo 2^32, so cutting the upper half off is the rule, not a loss.
         if passed == 0 { Self::Start } else { Self::Mid(passed as u32) }
@@ -103,21 +103,21 @@ fn write_lz4_header(dictionary: Option<u32>, wire: &mut Vec<u8>) {
 }
 
 /// Appends the mark, which follows the format's header.
-pub(super) fn write_mark(format: Format, place: Place, wire: &mut Vec<u8>) {
+pub(super) fn write_mark(format: Format, position: Position, wire: &mut Vec<u8>) {
     match format {
-        Format::Zstd => write_zstd_mark(place, wire),
+        Format::Zstd => write_zstd_mark(position, wire),
         Format::Lz4 => {
             // No free bits, so nothing to carry a count in: in mid-stream lz4 has to be expected.
-            if place == Place::Start {
+            if position == Position::Start {
                 wire.extend_from_slice(&[0, 0, 0, 0x80].repeat(3));
             }
         }
         _ => {
-            let mark = if place == Place::Start { START } else { MID };
+            let mark = if position == Position::Start { START } else { MID };
             for padding in mark {
                 write_empty_block(padding, wire);
             }
-            if let Place::Mid(passed) = place {
+            if let Position::Mid(passed) = position {
                 let bits = (VERSION << 32) | u64::from(passed);
                 for group in 0..7 {
                     write_empty_block((bits >> (5 * group)) as u8 & 0x1f, wire);
@@ -131,12 +131,12 @@ fn write_empty_block(padding: u8, wire: &mut Vec<u8>) {
     wire.extend_from_slice(&[padding << 3, 0, 0, 0xff, 0xff]);
 }
 
-fn write_zstd_mark(place: Place, wire: &mut Vec<u8>) {
+fn write_zstd_mark(position: Position, wire: &mut Vec<u8>) {
     let mut block = |free: u8| wire.extend_from_slice(&[2, 0, 0, free]);
     b"Trs".iter().for_each(|&byte| block(byte));
-    match place {
-        Place::Start => block(b'0'),
-        Place::Mid(passed) => {
+    match position {
+        Position::Start => block(b'0'),
+        Position::Mid(passed) => {
             block(b'1');
             block(VERSION as u8);
             passed.to_le_bytes().into_iter().for_each(block);
@@ -144,15 +144,15 @@ fn write_zstd_mark(place: Place, wire: &mut Vec<u8>) {
     }
 }
 
-/// Says whether an announcement begins with `bytes`, which were found at `place`.
-pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
+/// Says whether an announcement begins with `bytes`, which were found at `position`.
+pub(super) fn recognise(bytes: &[u8], position: Position) -> Verdict {
     let Some(&first) = bytes.first() else {
         return Verdict::Prefix { sure: false };
     };
-    let Some(format) = candidate(first, place) else {
+    let Some(format) = candidate(first, position) else {
         return Verdict::Plain;
     };
-    let template = Template::new(format, place, names_dictionary(format, bytes));
+    let template = Template::new(format, position, names_dictionary(format, bytes));
     if !template.fits(bytes) {
         Verdict::Plain
     } else if bytes.len() >= template.len {
@@ -163,13 +163,13 @@ pub(super) fn recognise(bytes: &[u8], place: Place) -> Verdict {
 }
 
 /// The format whose announcement starts with `first`: they all differ there.
-fn candidate(first: u8, place: Place) -> Option<Format> {
+fn candidate(first: u8, position: Position) -> Option<Format> {
     match first {
         0x78 => Some(Format::Deflate),
         0xa0 => Some(Format::DeflateRaw),
         0x1f => Some(Format::Gzip),
         0x28 => Some(Format::Zstd),
-        0x04 if place == Place::Start => Some(Format::Lz4),
+        0x04 if position == Position::Start => Some(Format::Lz4),
         _ => None,
     }
 }
@@ -197,7 +197,7 @@ struct Template {
 }
 
 impl Template {
-    fn new(format: Format, place: Place, with_dictionary: bool) -> Self {
+    fn new(format: Format, position: Position, with_dictionary: bool) -> Self {
         let mut written = Vec::with_capacity(MAX_LEN);
         if format == Format::Zstd {
             written.extend_from_slice(&[0x28, 0xb5, 0x2f, 0xfd, 0, 0]);
@@ -208,7 +208,7 @@ impl Template {
         let id = if format == Format::Deflate { 2 } else { 6 };
         let block = if matches!(format, Format::Zstd | Format::Lz4) { 4 } else { 5 };
         let sure_from = written.len() + block;
-        write_mark(format, place, &mut written);
+        write_mark(format, position, &mut written);
         let mut bytes = [0; MAX_LEN];
         bytes[..written.len()].copy_from_slice(&written);
         Self { format, bytes, id: id..if with_dictionary { id + 4 } else { id }, len: written.len(), sure_from }

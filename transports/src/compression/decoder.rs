@@ -187,7 +187,7 @@ impl Decoder {
     }
 
     /// Drops and counts `bytes` bytes after the end, and the carried ones.
-    pub(super) fn drop_behind(&mut self, bytes: usize) {
+    pub(super) fn drop_trailing(&mut self, bytes: usize) {
         self.dropped += (std::mem::take(&mut self.carried).len() + bytes) as u64;
     }
 

@@ -50,7 +50,7 @@ pub(crate) struct DecoderMemory {
     /// It was logged that the limit is reached; it is logged again once half of the memory has been free.
     reported: Cell<bool>,
     /// The decoders that hold something.
-    places: RefCell<Vec<Rc<Place>>>,
+    slots: RefCell<Vec<Rc<Slot>>>,
     /// The reactor whose connections they belong to.
     reactor: Option<Reactor>,
 }
@@ -58,11 +58,11 @@ pub(crate) struct DecoderMemory {
 /// The memory of one decoder; dropping it returns the memory.
 pub(super) struct Share {
     memory: Rc<DecoderMemory>,
-    place: Rc<Place>,
+    slot: Rc<Slot>,
 }
 
-/// A codec, in a place from which it can be dropped to free its memory.
-struct Place {
+/// A codec, in a slot from which it can be dropped to free its memory.
+struct Slot {
     codec: RefCell<Option<Box<dyn Codec>>>,
     /// Its connection; [`NOBODY`] for a decoder without one, which notices the loss when it is next used.
     owner: Token,
@@ -85,7 +85,7 @@ impl Default for DecoderMemory {
             unpaid: Cell::new(0),
             ended: Cell::new(0),
             reported: Cell::new(false),
-            places: RefCell::default(),
+            slots: RefCell::default(),
             reactor: None,
         }
     }
@@ -113,19 +113,19 @@ impl DecoderMemory {
     }
 
     /// Keeps the sums within their limits by ending other decoders than `asks`; false if that one needs too much alone.
-    fn make_room(&self, asks: &Place, now: Duration) -> bool {
+    fn make_room(&self, asks: &Slot, now: Duration) -> bool {
         let (limit, limit_unpaid) = (self.limit.get(), self.limit.get() / SHARE_UNPAID);
         if asks.bytes.get() > limit / SHARE_OF_ONE || asks.unpaid.get() > limit_unpaid {
             self.end_one();
             return false;
         }
         if self.unpaid.get() > limit_unpaid {
-            self.end_others(asks, now, |place| place.unpaid.get() > 0, || self.unpaid.get() <= below(limit_unpaid));
+            self.end_others(asks, now, |slot| slot.unpaid.get() > 0, || self.unpaid.get() <= below(limit_unpaid));
         }
         if self.held.get() > limit {
             // Decoders that hold less than the average are spared, however long they have been silent.
-            let mean = self.held.get() / self.places.borrow().len().max(1);
-            self.end_others(asks, now, |place| place.bytes.get() >= mean, || self.held.get() <= below(limit));
+            let mean = self.held.get() / self.slots.borrow().len().max(1);
+            self.end_others(asks, now, |slot| slot.bytes.get() >= mean, || self.held.get() <= below(limit));
         }
         if self.held.get() > limit {
             self.end_others(asks, now, |_| true, || self.held.get() <= below(limit));
@@ -135,20 +135,20 @@ impl DecoderMemory {
 
     /// Makes others give way, the least active first, until that is enough.
     #[cold]
-    fn end_others(&self, asks: &Place, now: Duration, which: impl Fn(&Place) -> bool, enough: impl Fn() -> bool) {
-        let is_candidate = |place: &&Rc<Place>| !std::ptr::eq(&raw const ***place, asks) && which(place);
-        let mut others: Vec<_> = self.places.borrow().iter().filter(is_candidate).cloned().collect();
-        others.sort_by_cached_key(|place| (place.bytes_for_each(now), Reverse(place.since.get())));
+    fn end_others(&self, asks: &Slot, now: Duration, which: impl Fn(&Slot) -> bool, enough: impl Fn() -> bool) {
+        let is_candidate = |slot: &&Rc<Slot>| !std::ptr::eq(&raw const ***slot, asks) && which(slot);
+        let mut others: Vec<_> = self.slots.borrow().iter().filter(is_candidate).cloned().collect();
+        others.sort_by_cached_key(|slot| (slot.bytes_for_each(now), Reverse(slot.since.get())));
         while !enough()
-            && let Some(place) = others.pop()
+            && let Some(slot) = others.pop()
         {
             self.end_one();
-            self.count(&place, 0, 0);
+            self.count(&slot, 0, 0);
             // Not in use: nothing is decoded while a decoder asks for room.
-            drop(place.codec.take());
-            place.gave_way.set(true);
+            drop(slot.codec.take());
+            slot.gave_way.set(true);
             if let Some(reactor) = &self.reactor {
-                reactor.requeue(place.owner, Ready::NONE);
+                reactor.requeue(slot.owner, Ready::NONE);
             }
         }
     }
@@ -169,21 +169,21 @@ impl DecoderMemory {
     }
 
     /// Sets the memory of one decoder, and updates the sums.
-    fn count(&self, place: &Rc<Place>, bytes: usize, unpaid: usize) {
-        if (bytes, unpaid) == (place.bytes.get(), place.unpaid.get()) {
+    fn count(&self, slot: &Rc<Slot>, bytes: usize, unpaid: usize) {
+        if (bytes, unpaid) == (slot.bytes.get(), slot.unpaid.get()) {
             return; // nearly always
         }
-        let before = place.bytes.replace(bytes);
+        let before = slot.bytes.replace(bytes);
         self.held.set(self.held.get() - before + bytes);
-        self.unpaid.set(self.unpaid.get() - place.unpaid.replace(unpaid) + unpaid);
-        let mut places = self.places.borrow_mut();
+        self.unpaid.set(self.unpaid.get() - slot.unpaid.replace(unpaid) + unpaid);
+        let mut slots = self.slots.borrow_mut();
         if before == 0 && bytes > 0 {
-            place.index.set(places.len());
-            places.push(Rc::clone(place));
+            slot.index.set(slots.len());
+            slots.push(Rc::clone(slot));
         } else if before > 0 && bytes == 0 {
-            places.swap_remove(place.index.get());
-            if let Some(moved) = places.get(place.index.get()) {
-                moved.index.set(place.index.get());
+            slots.swap_remove(slot.index.get());
+            if let Some(moved) = slots.get(slot.index.get()) {
+                moved.index.set(slot.index.get());
             }
         }
         let limit = self.limit.get();
@@ -198,7 +198,7 @@ const fn below(bound: usize) -> usize {
     bound - bound / 64
 }
 
-impl Place {
+impl Slot {
     /// How many half-lives have passed since `recent` was last halved.
     fn half_lives(&self, now: Duration) -> u32 {
         u32::try_from(now.saturating_sub(self.since.get()).as_secs() / HALF_LIFE.as_secs()).unwrap_or(u32::MAX)
@@ -227,7 +227,7 @@ impl Share {
     }
 
     pub(super) fn of(memory: &Rc<DecoderMemory>, owner: Token) -> Self {
-        let place = Place {
+        let slot = Slot {
             codec: RefCell::new(None),
             owner,
             bytes: Cell::new(0),
@@ -237,17 +237,17 @@ impl Share {
             recent: Cell::new(0),
             since: Cell::new(Duration::ZERO),
         };
-        Self { memory: Rc::clone(memory), place: Rc::new(place) }
+        Self { memory: Rc::clone(memory), slot: Rc::new(slot) }
     }
 
     /// The codec; `None` once it gave way to another decoder.
     pub(super) fn codec(&self) -> &RefCell<Option<Box<dyn Codec>>> {
-        &self.place.codec
+        &self.slot.codec
     }
 
     /// Whether the codec gave way.
     pub(super) fn gave_way(&self) -> bool {
-        self.place.gave_way.get()
+        self.slot.gave_way.get()
     }
 
     /// The time by the reactor's clock.
@@ -265,21 +265,21 @@ impl Share {
     /// # Errors
     /// [`DecompressErrorKind::Memory`] if that is too much for one decoder.
     pub(super) fn note(&self, taken: u64, all_taken: u64, now: Duration) -> Result<(), DecompressErrorKind> {
-        let bytes = self.place.codec.borrow().as_ref().map_or(0, |codec| codec.memory());
+        let bytes = self.slot.codec.borrow().as_ref().map_or(0, |codec| codec.memory());
         let paid = FREE.saturating_add(usize::try_from(PAID.saturating_mul(all_taken)).unwrap_or(usize::MAX));
-        self.place.take(taken, now);
-        self.memory.count(&self.place, bytes, bytes.saturating_sub(paid));
-        if self.memory.make_room(&self.place, now) { Ok(()) } else { Err(self.too_much()) }
+        self.slot.take(taken, now);
+        self.memory.count(&self.slot, bytes, bytes.saturating_sub(paid));
+        if self.memory.make_room(&self.slot, now) { Ok(()) } else { Err(self.too_much()) }
     }
 
     pub(super) fn clear(&self) {
-        drop(self.place.codec.take());
-        self.memory.count(&self.place, 0, 0);
+        drop(self.slot.codec.take());
+        self.memory.count(&self.slot, 0, 0);
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.memory.count(&self.place, 0, 0);
+        self.memory.count(&self.slot, 0, 0);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use torsade_protocols::{Compression, CompressionError, CompressionStats, Flush, Format, SharedBytes};
 
-use super::announcement::Place;
+use super::announcement::Position;
 use super::fragment::{Fragment, Kind};
 use super::pool::SharedPool;
 pub(super) use deflate::DeflateEncoder;
@@ -72,7 +72,7 @@ pub(super) enum FlushForm {
 /// The encoder of one format. Each method appends to `wire` what has become ready to send, which may be nothing.
 pub(super) trait Codec {
     /// Writes the stream's header, and the announcement if a place for it is given.
-    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure>;
+    fn open(&mut self, announce: Option<Position>, wire: &mut Vec<u8>) -> Result<(), Failure>;
     fn write(&mut self, plain: &[u8], wire: &mut Vec<u8>, now: Duration) -> Result<(), Failure>;
     /// Appends what the peer needs to read everything. After the sync form the stream is at a byte boundary. If there is
     /// nothing to flush, it appends nothing, except what reaches that boundary.
@@ -339,7 +339,7 @@ impl Encoder {
             return Ok(());
         }
         self.opened = true;
-        let announce = self.announce.then(|| Place::after(self.passed));
+        let announce = self.announce.then(|| Position::after(self.passed));
         self.append(wire, |codec, wire| codec.open(announce, wire))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use memchr::memmem::Finder;
 use torsade_protocols::Format;
 
-use super::announcement::{self, MAX_LEN, MID_MARK, MID_MARK_ZSTD, Place, Verdict};
+use super::announcement::{self, MAX_LEN, MID_MARK, MID_MARK_ZSTD, Position, Verdict};
 
 /// How long a single byte is held back at the start of a connection. It may well be a whole message.
 const HOLD_ONE: Duration = Duration::from_millis(250);
@@ -160,7 +160,7 @@ impl Sniffer {
     /// The verdict on the held bytes; `None` if no announcement begins with them.
     fn judge_held(&self) -> Option<Verdict> {
         let looks = !self.stopped && (self.anywhere || self.passed == 0);
-        match announcement::recognise(&self.held, Place::after(self.passed)) {
+        match announcement::recognise(&self.held, Position::after(self.passed)) {
             Verdict::Plain => None,
             verdict => looks.then_some(verdict),
         }
@@ -175,7 +175,7 @@ impl Sniffer {
 
     fn arm(&mut self, now: Duration) {
         // Not in mid-stream, where somebody who chooses the plain bytes could keep their end from being delivered.
-        let sure = self.passed == 0 && announcement::recognise(&self.held, Place::Start) == Verdict::Prefix { sure: true };
+        let sure = self.passed == 0 && announcement::recognise(&self.held, Position::Start) == Verdict::Prefix { sure: true };
         // `x^` is the only beginning of more than one byte that is ordinary text.
         let short = self.held.len() == 1 || self.held == b"x^";
         let hold = match (short, self.passed) {
@@ -192,15 +192,16 @@ impl Sniffer {
         if self.stopped || (!self.anywhere && self.passed > 0) {
             return end;
         }
-        if self.passed == 0 && announcement::recognise(bytes, Place::Start) != Verdict::Plain {
+        if self.passed == 0 && announcement::recognise(bytes, Position::Start) != Verdict::Plain {
             return 0;
         }
         if !self.anywhere {
             return end;
         }
-        let place = |at: usize| Place::after(self.passed + at as u64);
-        let begins =
-            |at: &usize| (self.passed + *at as u64 > 0) && announcement::recognise(&bytes[*at..], place(*at)) != Verdict::Plain;
+        let position = |at: usize| Position::after(self.passed + at as u64);
+        let begins = |at: &usize| {
+            (self.passed + *at as u64 > 0) && announcement::recognise(&bytes[*at..], position(*at)) != Verdict::Plain
+        };
         let whole = marks(bytes).flat_map(|(at, headers)| headers.iter().filter_map(move |&len| at.checked_sub(len)));
         let whole = whole.filter(begins).min();
         // An incomplete announcement can begin only in the last bytes.
@@ -214,7 +215,7 @@ impl Sniffer {
             let late = self.late.as_deref_mut()?;
             late.bytes.push(byte);
             loop {
-                match announcement::recognise(&late.bytes, Place::after(late.at)) {
+                match announcement::recognise(&late.bytes, Position::after(late.at)) {
                     Verdict::Prefix { .. } => break,
                     Verdict::Whole { format, .. } => return Some(format),
                     // Another announcement may begin with a later byte that was delivered. `look` handles the undelivered ones.

@@ -26,7 +26,7 @@ use std::time::Duration;
 use torsade_protocols::spi::Work;
 use torsade_protocols::{AfterEnd, Compression, DecompressErrorKind, Decompression, Detect, Format, Reason, SharedBytes};
 
-use super::announcement::{self, Place, Verdict};
+use super::announcement::{self, Position, Verdict};
 use super::{CompressionLayer, EncoderPool, SharedPool};
 use crate::layer::Layer;
 
@@ -137,7 +137,7 @@ fn receive_in(layer: &mut CompressionLayer, wire: &[u8], piece: usize, room: usi
             if !progress.more {
                 assert!(rest.is_empty(), "{} bytes were left without a reason", rest.len());
                 let held = layer.held_back();
-                let sure = announcement::recognise(held, Place::Start) == Verdict::Prefix { sure: true };
+                let sure = announcement::recognise(held, Position::Start) == Verdict::Prefix { sure: true };
                 let freed = held.is_empty() || layer.deadline().is_some() || sure;
                 assert!(freed, "bytes are held back that no timer will release");
                 break;

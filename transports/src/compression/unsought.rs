@@ -3,7 +3,7 @@
 
 use torsade_protocols::Format;
 
-use super::announcement::{self, Place, Verdict};
+use super::announcement::{self, Position, Verdict};
 use super::sniffer::marks;
 
 /// How many plain bytes at the start of a connection are searched; later, only the beginning of each read is.
@@ -11,7 +11,7 @@ const SEARCHED: usize = 4096;
 
 /// Whether it is worth while to [`find`] an announcement in these bytes: its fourth byte distinguishes it from text.
 #[inline]
-pub(crate) fn is_worth_a_look(plain: &[u8], before: u64) -> bool {
+pub(crate) fn may_announce(plain: &[u8], before: u64) -> bool {
     // It is ff in raw deflate, fd in zstd, and 00 in the others; after a zlib header that names a dictionary, anything.
     let fourth = plain.get(3).is_some_and(|byte| byte.wrapping_add(3) < 4) || plain.get(1) == Some(&0xbb);
     before < SEARCHED as u64 || fourth && matches!(plain.first(), Some(0x78 | 0xa0 | 0x1f | 0x28))
@@ -25,7 +25,7 @@ pub(crate) fn find(plain: &[u8], before: u64) -> Option<(Format, u64)> {
     memchr::memchr(0, searched)?;
     let announced = |at: usize| {
         let passed = before + at as u64;
-        match announcement::recognise(&plain[at..], Place::after(passed)) {
+        match announcement::recognise(&plain[at..], Position::after(passed)) {
             Verdict::Whole { format, .. } => Some((format, passed)),
             Verdict::Plain | Verdict::Prefix { .. } => None,
         }

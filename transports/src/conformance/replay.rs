@@ -105,14 +105,14 @@ impl Replay {
 
     /// The input in its pieces.
     fn pieces(&self) -> Vec<&[u8]> {
-        let places: BTreeSet<usize> = self.cuts.iter().chain(&self.waits).copied().collect();
+        let positions: BTreeSet<usize> = self.cuts.iter().chain(&self.waits).copied().collect();
         let mut rest = &self.input[..];
         let mut pieces = Vec::new();
         let mut begin = 0;
-        for place in places.into_iter().filter(|place| *place < self.input.len()) {
-            let (piece, behind) = rest.split_at(place - begin);
+        for position in positions.into_iter().filter(|position| *position < self.input.len()) {
+            let (piece, behind) = rest.split_at(position - begin);
             pieces.push(piece);
-            (rest, begin) = (behind, place);
+            (rest, begin) = (behind, position);
         }
         pieces.push(rest);
         pieces
@@ -120,14 +120,14 @@ impl Replay {
 
     /// The peer's steps, and how long they take.
     fn steps(&self) -> (Vec<(Duration, Step)>, Duration) {
-        let (mut time, mut place, mut steps) = (GAP, 0, Vec::new());
+        let (mut time, mut position, mut steps) = (GAP, 0, Vec::new());
         let pieces = self.pieces();
         for (number, piece) in pieces.iter().enumerate() {
-            place += piece.len();
+            position += piece.len();
             let last = number + 1 == pieces.len() && self.end == End::Soon;
             let step = if last { Step::SendLast(piece.to_vec()) } else { Step::Send(piece.to_vec()) };
             steps.push((time, step));
-            time += if self.waits.contains(&place) { SILENCE } else { GAP };
+            time += if self.waits.contains(&position) { SILENCE } else { GAP };
         }
         if self.end == End::Late {
             time += SILENCE + if self.congested { time } else { Duration::ZERO };

@@ -120,7 +120,7 @@ impl StreamConnection {
     /// Reports once if bytes that are about to be delivered unchanged announce a compressed stream.
     #[inline]
     fn check_unsought(&self, state: &mut State, plain: &[u8]) {
-        if unsought::is_worth_a_look(plain, state.bytes_in) && !state.silenced {
+        if unsought::may_announce(plain, state.bytes_in) && !state.silenced {
             self.report_unsought(state, plain);
         }
     }

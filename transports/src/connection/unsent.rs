@@ -32,7 +32,7 @@ struct Piece {
     /// How many of them were sent.
     sent: usize,
     /// They go before this index of the connection's own bytes.
-    place: usize,
+    offset: usize,
 }
 
 impl Unsent {
@@ -56,7 +56,7 @@ impl Unsent {
     #[cold]
     fn drop_sent(&mut self) {
         self.bytes.drain(..self.start);
-        self.shared.iter_mut().for_each(|piece| piece.place -= self.start);
+        self.shared.iter_mut().for_each(|piece| piece.offset -= self.start);
         self.start = 0;
     }
 
@@ -66,7 +66,7 @@ impl Unsent {
             buffers.release(bytes);
         } else {
             self.shared_len += bytes.len();
-            self.shared.push_back(Piece { bytes, sent: 0, place: self.bytes.len() });
+            self.shared.push_back(Piece { bytes, sent: 0, offset: self.bytes.len() });
         }
     }
 
@@ -74,11 +74,11 @@ impl Unsent {
     pub(super) fn write_pieces(&self, stream: &dyn Stream) -> (usize, io::Result<usize>) {
         let mut slices = [IoSlice::new(&[]); PIECES];
         let (mut count, mut length, mut from) = (0, 0, self.start);
-        let shared = self.shared.iter().map(|piece| (piece.place, piece.bytes.get(piece.sent..).unwrap_or_default()));
+        let shared = self.shared.iter().map(|piece| (piece.offset, piece.bytes.get(piece.sent..).unwrap_or_default()));
         // The end counts as a place without shared bytes.
-        for (place, shared) in shared.chain([(self.bytes.len(), &[][..])]) {
-            let own = self.bytes.get(from..place).unwrap_or_default();
-            from = place;
+        for (offset, shared) in shared.chain([(self.bytes.len(), &[][..])]) {
+            let own = self.bytes.get(from..offset).unwrap_or_default();
+            from = offset;
             for bytes in [own, shared] {
                 if let Some(slice) = slices.get_mut(count).filter(|_| !bytes.is_empty()) {
                     *slice = IoSlice::new(bytes);
@@ -96,14 +96,14 @@ impl Unsent {
     /// Removes `count` bytes that were taken. Returns whether there are more.
     pub(super) fn consume(&mut self, mut count: usize, buffers: &Buffers) -> bool {
         while let Some(piece) = self.shared.front_mut() {
-            let own = count.min(piece.place - self.start);
+            let own = count.min(piece.offset - self.start);
             self.start += own;
             count -= own;
             let taken = count.min(piece.bytes.len().saturating_sub(piece.sent));
             piece.sent += taken;
             self.shared_len -= taken;
             count -= taken;
-            if piece.place > self.start || piece.sent < piece.bytes.len() {
+            if piece.offset > self.start || piece.sent < piece.bytes.len() {
                 break;
             }
             self.shared.pop_front().into_iter().for_each(|piece| buffers.release(piece.bytes));

@@ -136,11 +136,11 @@ impl Wire {
         if !self.held_back.replace(true) {
             below.pause_producing();
         }
-        self.have_read(below);
+        self.request_read(below);
     }
 
     /// Makes the connection above read, once it has delivered what it holds.
-    fn have_read(&self, below: &Transport) {
+    fn request_read(&self, below: &Transport) {
         if let Some(token) = self.token.get() {
             below.reactor().requeue(token, Ready::READABLE);
         }
@@ -215,7 +215,7 @@ impl Stream for OverStream {
         if input.is_empty() {
             *input = Vec::new();
         }
-        self.wire.have_read(&self.below);
+        self.wire.request_read(&self.below);
         Ok(count)
     }
 

@@ -194,7 +194,7 @@ impl PortSource {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // So many in one turn are not a coincidence: without a wait the loop would spin.
-                Err(error) if says_nothing_of_the_next(&error) && failed < ACCEPTS => {
+                Err(error) if concerns_one_connection(&error) && failed < ACCEPTS => {
                     failed += 1;
                     log::debug!("port {}: not accepted: {error}", self.address);
                 }
@@ -266,7 +266,7 @@ impl PortSource {
         for _ in 0..ACCEPTS {
             match listener.refuse() {
                 Ok(()) => refused += 1,
-                Err(error) if says_nothing_of_the_next(&error) => {}
+                Err(error) if concerns_one_connection(&error) => {}
                 Err(_) => break,
             }
         }
@@ -301,7 +301,7 @@ impl PortSource {
 }
 
 /// Whether the error concerns only one connection, so that others may be accepted.
-fn says_nothing_of_the_next(error: &io::Error) -> bool {
+fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }
 

@@ -91,7 +91,7 @@ impl fmt::Debug for PrivateCertificate {
 pub struct TrustRoots {
     pub(super) store: RootCertStore,
     /// The roots that peers may present themselves: all but those that are trusted for some names only.
-    pub(super) themselves: HashSet<CertificateDer<'static>>,
+    pub(super) certificates: HashSet<CertificateDer<'static>>,
 }
 
 impl TrustRoots {
@@ -171,14 +171,14 @@ impl TrustRoots {
     /// Makes an empty set, which refuses every certificate, to add to with [`and`](Self::and).
     #[must_use]
     pub fn none() -> Self {
-        Self { store: RootCertStore::empty(), themselves: HashSet::new() }
+        Self { store: RootCertStore::empty(), certificates: HashSet::new() }
     }
 
     /// Adds the roots in `others`.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
         self.store.roots.extend(others.store.roots);
-        self.themselves.extend(others.themselves);
+        self.certificates.extend(others.certificates);
         self
     }
 
@@ -193,7 +193,7 @@ impl TrustRoots {
     fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), rustls::Error> {
         self.store.add(certificate.clone())?;
         if self.store.roots.last().is_some_and(|root| root.name_constraints.is_none()) {
-            self.themselves.insert(certificate);
+            self.certificates.insert(certificate);
         }
         Ok(())
     }

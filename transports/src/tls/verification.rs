@@ -23,10 +23,10 @@ pub(super) fn is_authority_shown(problem: &CertificateError) -> bool {
 /// rustls then refuses it only because nobody has issued it, or because it could issue others; both are checked after its
 /// validity period. This trusts nobody new: whoever has the key of a root can issue any certificate. The handshake still checks
 /// that the peer has the key.
-fn or_is_root(verdict: Result<(), Error>, certificate: &CertificateDer<'_>, roots: &TrustRoots) -> Result<(), Error> {
+fn accept_root(verdict: Result<(), Error>, certificate: &CertificateDer<'_>, roots: &TrustRoots) -> Result<(), Error> {
     match verdict {
         Err(Error::InvalidCertificate(problem))
-            if roots.themselves.contains(certificate)
+            if roots.certificates.contains(certificate)
                 && (problem == CertificateError::UnknownIssuer || is_authority_shown(&problem)) =>
         {
             Ok(())
@@ -57,7 +57,7 @@ impl ServerCertVerifier for ServerVerifier {
             let certificate = ParsedCertificate::try_from(end_entity)?;
             let algorithms = self.algorithms.all;
             let verdict = verify_server_cert_signed_by_trust_anchor(&certificate, &roots.store, intermediates, now, algorithms);
-            or_is_root(verdict, end_entity, roots)?;
+            accept_root(verdict, end_entity, roots)?;
             verify_server_name(&certificate, server_name)?;
         }
         Ok(ServerCertVerified::assertion())
@@ -102,7 +102,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verdict = self.issued.verify_client_cert(end_entity, intermediates, now);
-        or_is_root(verdict.map(drop), end_entity, &self.roots)?;
+        accept_root(verdict.map(drop), end_entity, &self.roots)?;
         Ok(ClientCertVerified::assertion())
     }
 

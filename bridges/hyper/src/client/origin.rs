@@ -85,8 +85,8 @@ impl Origin {
 /// The port as text, because [`Uri::port`] returns none for one that is too large.
 fn port_text<'a>(uri: &'a Uri, host: &str) -> &'a str {
     let authority = uri.authority().map_or("", Authority::as_str);
-    let place = authority.rsplit_once('@').map_or(authority, |(_user, place)| place);
-    place.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default()
+    let location = authority.rsplit_once('@').map_or(authority, |(_user, location)| location);
+    location.strip_prefix(host).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default()
 }
 
 impl fmt::Display for Origin {

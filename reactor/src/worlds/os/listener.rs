@@ -50,7 +50,7 @@ impl<S: ListeningSocket> OsListener<S> {
 pub(super) struct ListeningTcp {
     socket: mio::net::TcpListener,
     /// Whether [`Stream::nodelay`] has to be set on accepted sockets, because they may not have inherited it.
-    tells: Cell<bool>,
+    sets_nodelay: Cell<bool>,
     /// Options to set on each accepted connection, because they are not inherited.
     options: Option<Box<SocketOptions>>,
 }
@@ -59,7 +59,7 @@ impl ListeningTcp {
     pub(super) fn bind(address: SocketAddr, options: ListenOptions) -> io::Result<Self> {
         let listener = listen(socket(address)?, address, options)?;
         let listening = Self::adopt(listener, if INHERITS_ALL { SocketOptions::default() } else { options.socket })?;
-        listening.tells.set(!INHERITS);
+        listening.sets_nodelay.set(!INHERITS);
         Ok(listening)
     }
 
@@ -72,7 +72,7 @@ impl ListeningTcp {
             let address = listener.local_addr()?;
             tcp_socket::set_options(&tcp_socket::open(address)?, address, options)?;
         }
-        Ok(Self { socket: mio::net::TcpListener::from_std(listener), tells: Cell::new(true), options })
+        Ok(Self { socket: mio::net::TcpListener::from_std(listener), sets_nodelay: Cell::new(true), options })
     }
 }
 
@@ -85,10 +85,10 @@ impl ListeningSocket for ListeningTcp {
         let accepted = self.socket.accept();
         if matches!(&accepted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
             // All connections that were waiting before the option was set have been accepted.
-            self.tells.set(!INHERITS);
+            self.sets_nodelay.set(!INHERITS);
         }
         let (socket, peer) = accepted?;
-        if self.tells.get() {
+        if self.sets_nodelay.get() {
             // This fails only if the peer has gone.
             socket.set_nodelay(true).ok();
         }

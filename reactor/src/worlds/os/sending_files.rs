@@ -18,13 +18,13 @@ pub(super) fn send_file(socket: impl AsFd, file: &File, limit: usize) -> io::Res
     }
     match sendfile(socket, file, None, limit) {
         Ok(count) => Ok(Some(count)),
-        Err(error) if is_of_socket(error) => Err(error.into()),
+        Err(error) if is_socket_error(error) => Err(error.into()),
         // Not a file on a disk, a file system without support, or a disk error: reading will tell.
         Err(_) => Ok(None),
     }
 }
 
-const fn is_of_socket(error: Errno) -> bool {
+const fn is_socket_error(error: Errno) -> bool {
     matches!(
         error,
         Errno::AGAIN

@@ -15,7 +15,7 @@ use crate::backend::Signal;
 
 /// The number of queued signals that ask the program to stop. The second ends all waiting of the stop, so a further one can only
 /// mean to end the process.
-const UNTAKEN: usize = 2;
+const MAX_PENDING: usize = 2;
 
 const NUMBERS: [(Signal, c_int); 7] = [
     (Signal::Child, SIGCHLD),
@@ -39,7 +39,7 @@ pub(super) struct SignalThread {
 struct Collected {
     /// The wanted signals. The thread may see others, which were wanted earlier.
     watched: Vec<Signal>,
-    untaken: Vec<Signal>,
+    pending: Vec<Signal>,
 }
 
 impl SignalThread {
@@ -75,7 +75,7 @@ impl SignalThread {
 
     /// Takes the signals received since the last call.
     pub(super) fn take(&self) -> Vec<Signal> {
-        std::mem::take(&mut lock(&self.collected).untaken)
+        std::mem::take(&mut lock(&self.collected).pending)
     }
 }
 
@@ -92,19 +92,19 @@ impl Drop for SignalThread {
 fn collect(mut signals: SignalsInfo<WithRawSiginfo>, collected: &Mutex<Collected>, waker: &mio::Waker) {
     for info in &mut signals {
         let Some((signal, number)) = NUMBERS.into_iter().find(|(_, number)| *number == info.si_signo) else { continue };
-        let Collected { watched, untaken } = &mut *lock(collected);
+        let Collected { watched, pending } = &mut *lock(collected);
         if !watched.contains(&signal) {
             continue;
         }
         if signal.asks_to_stop() {
-            if untaken.iter().filter(|signal| signal.asks_to_stop()).count() >= UNTAKEN {
+            if pending.iter().filter(|signal| signal.asks_to_stop()).count() >= MAX_PENDING {
                 // Without logging: what holds up the loop may hold the logger too. This cannot fail for these two signals.
                 emulate_default_handler(number).ok();
             }
-        } else if untaken.contains(&signal) {
+        } else if pending.contains(&signal) {
             continue;
         }
-        untaken.push(signal);
+        pending.push(signal);
         crate::backend::Wake::wake(waker);
     }
 }
@@ -126,8 +126,8 @@ impl Watchers {
     fn of(signal: Signal) -> io::Result<&'static Self> {
         static ALL: OnceLock<[Watchers; NUMBERS.len()]> = OnceLock::new();
         let all = ALL.get_or_init(Default::default);
-        let place = NUMBERS.iter().position(|(known, _)| *known == signal);
-        place.and_then(|place| all.get(place)).ok_or_else(|| io::ErrorKind::Unsupported.into())
+        let index = NUMBERS.iter().position(|(known, _)| *known == signal);
+        index.and_then(|index| all.get(index)).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     /// `signal_hook` never removes the process's signal action, so without this Ctrl-C would have no effect after `run`.

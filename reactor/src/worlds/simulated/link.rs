@@ -182,7 +182,7 @@ pub(super) struct End {
     /// Whether a write found no room, so that room has to be reported.
     pub(super) wants_room: bool,
     /// After a short write, the time before which there is no room.
-    pub(super) choked_until: Duration,
+    pub(super) blocked_until: Duration,
 
     /// In transit to the peer, with increasing times of arrival.
     pub(super) in_flight: VecDeque<(Duration, Segment)>,
@@ -225,7 +225,7 @@ impl End {
             fin_taken: false,
             reset_on_close: false,
             wants_room: false,
-            choked_until: Duration::ZERO,
+            blocked_until: Duration::ZERO,
             in_flight: VecDeque::new(),
             flying: 0,
             line_free: Duration::ZERO,
@@ -294,7 +294,7 @@ impl End {
 
     /// Returns whether it counts as writable: a third of the buffer is free, so that a writer is not woken for every byte.
     pub(super) fn has_room(&self, now: Duration) -> bool {
-        now >= self.choked_until && self.buffered().saturating_mul(3) <= self.send_limit.saturating_mul(2)
+        now >= self.blocked_until && self.buffered().saturating_mul(3) <= self.send_limit.saturating_mul(2)
     }
 
     /// Our bytes that the peer does not have yet; a FIN counts as one.
@@ -334,7 +334,7 @@ impl End {
         if self.shut || self.stage == Stage::Dead {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        if now < self.choked_until { Ok(0) } else { Ok(self.send_limit.saturating_sub(self.buffered())) }
+        if now < self.blocked_until { Ok(0) } else { Ok(self.send_limit.saturating_sub(self.buffered())) }
     }
 
     /// Returns whether both streams have ended in order, so that a reset does no harm.

@@ -441,8 +441,8 @@ impl Network {
         let mut size = end.room_to_write(now)?.min(data.len()).min(most);
         if size > 0 && self.rng.chance(self.faults.short_write) {
             size = usize::try_from(self.rng.below(size as u64)).unwrap_or(0);
-            end.choked_until = now + self.rng.duration(&self.faults.latency).max(GAP);
-            self.queue.push(end.choked_until, Happening::Room(id, side));
+            end.blocked_until = now + self.rng.duration(&self.faults.latency).max(GAP);
+            self.queue.push(end.blocked_until, Happening::Room(id, side));
         }
         end.unsent.extend(&data[..size]);
         link.pass_descriptors(side, size);

@@ -7,7 +7,7 @@ use torsade_protocols::{Compression, CompressionStats, Dictionary, Format, Store
 use zlib_rs::{Deflate, DeflateFlush};
 
 use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
-use crate::compression::announcement::{self, Place};
+use crate::compression::announcement::{self, Position};
 use crate::compression::checksum::Checksum;
 use crate::compression::fragment::{Fragment, Kind};
 use crate::compression::history::History;
@@ -115,7 +115,7 @@ impl DeflateEncoder {
                     let (piece, rest) = rest.split_at(rest.len().min(measure));
                     if self.borrow_encoder(wire)? {
                         self.feed(piece, wire, if rest.is_empty() { flush } else { DeflateFlush::NoFlush })?;
-                        self.weigh(wire)?;
+                        self.measure_gain(wire)?;
                     } else {
                         self.stored.no_encoder += piece.len() as u64;
                         self.write_stored(piece, wire);
@@ -210,7 +210,7 @@ impl DeflateEncoder {
     }
 
     /// Measures whether compressing is worth its time, and stops it for a while if not.
-    fn weigh(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
+    fn measure_gain(&mut self, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let Mode::Compress { plain, wire: out } = self.mode else {
             return Ok(());
         };
@@ -319,11 +319,11 @@ impl DeflateEncoder {
 }
 
 impl Codec for DeflateEncoder {
-    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
+    fn open(&mut self, announce: Option<Position>, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let dictionary = self.dictionary.as_ref().and_then(|dictionary| dictionary.id(self.format));
         announcement::write_header(self.format, self.level.into(), dictionary, wire);
-        if let Some(place) = announce {
-            announcement::write_mark(self.format, place, wire);
+        if let Some(position) = announce {
+            announcement::write_mark(self.format, position, wire);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use twox_hash::XxHash32;
 
 use super::lz4_block::{self, Table};
 use super::{Codec, Failure, FlushForm};
-use crate::compression::announcement::{self, Place};
+use crate::compression::announcement::{self, Position};
 use crate::compression::fragment::{Fragment, Kind};
 
 /// The most plain bytes in a block. The header allows 64 KiB, but a block has to fit into a window with what it may refer to.
@@ -131,11 +131,11 @@ impl Lz4Encoder {
 }
 
 impl Codec for Lz4Encoder {
-    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
+    fn open(&mut self, announce: Option<Position>, wire: &mut Vec<u8>) -> Result<(), Failure> {
         let dictionary = self.dictionary.as_ref().and_then(|dictionary| dictionary.id(Format::Lz4));
         announcement::write_header(Format::Lz4, 1, dictionary, wire);
-        if let Some(place) = announce {
-            announcement::write_mark(Format::Lz4, place, wire);
+        if let Some(position) = announce {
+            announcement::write_mark(Format::Lz4, position, wire);
         }
         Ok(())
     }

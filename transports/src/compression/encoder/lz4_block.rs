@@ -63,7 +63,7 @@ pub(super) fn write(window: &[u8], from: usize, table: &mut Table, wire: &mut Ve
             at += 1 + missed / PATIENCE;
             continue;
         }
-        let end = at + MATCH + alike(&window[at + MATCH..window.len() - LAST_LITERALS], &window[before + MATCH..]);
+        let end = at + MATCH + common_prefix(&window[at + MATCH..window.len() - LAST_LITERALS], &window[before + MATCH..]);
         let backwards = window[literals..at].iter().rev().zip(window[..before].iter().rev());
         let begin = at - backwards.take_while(|(byte, other)| byte == other).count();
         write_sequence(&window[literals..begin], Some((at - before, end - begin)), wire);
@@ -100,18 +100,18 @@ fn word(window: &[u8], at: usize) -> u32 {
 }
 
 /// The length of the common prefix of two slices.
-fn alike(one: &[u8], other: &[u8]) -> usize {
+fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     let (words, _) = one.as_chunks();
     let (others, _) = other.as_chunks();
-    let mut alike = 0;
+    let mut length = 0;
     for (word, other) in words.iter().zip(others) {
         let difference = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
         if difference != 0 {
-            return alike + difference.trailing_zeros() as usize / 8;
+            return length + difference.trailing_zeros() as usize / 8;
         }
-        alike += 8;
+        length += 8;
     }
-    alike + one[alike..].iter().zip(&other[alike..]).take_while(|(byte, other)| byte == other).count()
+    length + one[length..].iter().zip(&other[length..]).take_while(|(byte, other)| byte == other).count()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
 use zstd::zstd_safe::{CCtx, CDict, CParameter, InBuffer, OutBuffer, get_error_name};
 
 use super::{Codec, FLUSH_ROOM, Failure, FlushForm};
-use crate::compression::announcement::{self, Place};
+use crate::compression::announcement::{self, Position};
 use crate::compression::fragment::{Fragment, Kind};
 use crate::compression::pool::SharedPool;
 
@@ -89,12 +89,12 @@ impl ZstdEncoder {
 }
 
 impl Codec for ZstdEncoder {
-    fn open(&mut self, announce: Option<Place>, wire: &mut Vec<u8>) -> Result<(), Failure> {
+    fn open(&mut self, announce: Option<Position>, wire: &mut Vec<u8>) -> Result<(), Failure> {
         self.in_frame = true;
         self.own_header = true;
         write_header(window_log(self.level), self.dictionary.as_ref().and_then(|dictionary| dictionary.get_dict_id()), wire);
-        if let Some(place) = announce {
-            announcement::write_mark(Format::Zstd, place, wire);
+        if let Some(position) = announce {
+            announcement::write_mark(Format::Zstd, position, wire);
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ impl CompressionLayer {
     pub(super) fn after_end(&mut self, wire: &[u8], plain: &mut Vec<u8>, room: usize) -> Result<LayerRead, Reason> {
         match &mut self.incoming {
             Incoming::Ended(decoder) if decoder.after_end() == AfterEnd::Drop => {
-                decoder.drop_behind(wire.len());
+                decoder.drop_trailing(wire.len());
                 Ok(LayerRead { consumed: wire.len(), more: false })
             }
             Incoming::Ended(decoder) if !wire.is_empty() || decoder.carries() => {

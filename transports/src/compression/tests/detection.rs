@@ -24,7 +24,9 @@ fn nasty() -> Vec<Vec<u8>> {
 /// The lengths of the announcement of `stream`: to the end of its mark's first block, and in all.
 fn mark(format: Format, stream: &[u8]) -> (usize, usize) {
     let block = if matches!(format, Format::Zstd | Format::Lz4) { 4 } else { 5 };
-    let Verdict::Whole { len, .. } = announcement::recognise(stream, Place::Start) else { panic!("{format} is not announced") };
+    let Verdict::Whole { len, .. } = announcement::recognise(stream, Position::Start) else {
+        panic!("{format} is not announced")
+    };
     let blocks = if format == Format::Zstd { 4 } else { 3 };
     (len - (blocks - 1) * block, len)
 }

@@ -1,7 +1,7 @@
 //! Golden bytes: announcements, to the bit.
 
 use super::*;
-use crate::compression::announcement::{self, Place, Verdict};
+use crate::compression::announcement::{self, Position, Verdict};
 
 const M0: [u8; 15] = [0xa0, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xd8, 0, 0, 0xff, 0xff];
 const M1: [u8; 15] = [0xa0, 0, 0, 0xff, 0xff, 0x50, 0, 0, 0xff, 0xff, 0xe8, 0, 0, 0xff, 0xff];
@@ -76,12 +76,12 @@ fn the_count_wraps_at_4_gib() {
     let wrapped = opening(&Compression::deflate(), (1 << 32) + 11);
     assert_eq!(wrapped, opening(&Compression::deflate(), 11));
     let whole = Verdict::Whole { format: Format::Deflate, len: 52 };
-    assert_eq!(announcement::recognise(&wrapped, Place::after((5 << 32) + 11)), whole);
+    assert_eq!(announcement::recognise(&wrapped, Position::after((5 << 32) + 11)), whole);
     // Exactly 4 GiB counts as zero, and is not the start.
     let zero = opening(&Compression::deflate(), 1 << 32);
     assert_eq!(zero.len(), 52);
-    assert_eq!(announcement::recognise(&zero, Place::after(1 << 32)), Verdict::Whole { format: Format::Deflate, len: 52 });
-    assert_eq!(announcement::recognise(&zero, Place::Start), Verdict::Plain);
+    assert_eq!(announcement::recognise(&zero, Position::after(1 << 32)), Verdict::Whole { format: Format::Deflate, len: 52 });
+    assert_eq!(announcement::recognise(&zero, Position::Start), Verdict::Plain);
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Names {
     }
 }
 
-/// The hint for a superfluous unnamed part, which is most likely the rest of an IPv6 address.
+/// The hint for an unexpected unnamed part, which is most likely the rest of an IPv6 address.
 const COLON: &str = r"; write a colon within a part as \:";
 
 /// The parts of an endpoint's text after its type, for your own parser: see
@@ -44,7 +44,7 @@ impl<'a> EndpointArguments<'a> {
         let mut bound = Self { whole, form, given: Vec::new() };
         for (key, value) in &parts.keyed {
             let text = key.text();
-            let Some(name) = names.all().find(|name| *name == text) else { return Err(bound.superfluous(names, *key, "")) };
+            let Some(name) = names.all().find(|name| *name == text) else { return Err(bound.unexpected_part(names, *key, "")) };
             bound.give(name, *value, key.at, "")?;
         }
         let mut open: Vec<_> = names.positional.to_vec();
@@ -57,7 +57,7 @@ impl<'a> EndpointArguments<'a> {
                 Some(name) => bound.give(name, *part, part.at, COLON)?,
                 // The colon of a type without parts, as in `stdio:`.
                 None if names.positional.is_empty() && parts.positional.len() == 1 && part.quoted.is_empty() => {}
-                None => return Err(bound.superfluous(names, *part, COLON)),
+                None => return Err(bound.unexpected_part(names, *part, COLON)),
             }
         }
         Ok(bound)
@@ -72,7 +72,7 @@ impl<'a> EndpointArguments<'a> {
         Ok(())
     }
 
-    fn superfluous(&self, names: Names, part: Part<'_>, hint: &str) -> EndpointError {
+    fn unexpected_part(&self, names: Names, part: Part<'_>, hint: &str) -> EndpointError {
         let text = part.text();
         let all: Vec<_> = names.all().collect();
         let meant = nearest(&text, all.iter().copied()).map_or_else(String::new, |name| format!("did you mean {name}? "));

@@ -81,7 +81,7 @@ fn both_refused(one: &io::Error, other: &io::Error) -> bool {
 
 /// The addresses in the order in which they are tried: as given, without repetitions, IPv4 and IPv6 alternating (RFC 8305, 4),
 /// beginning with the family of the first.
-fn by_turns(addresses: Vec<Address>) -> VecDeque<Address> {
+fn alternating(addresses: Vec<Address>) -> VecDeque<Address> {
     let mut order = VecDeque::with_capacity(addresses.len());
     let family = |address: &Address| address.ip().is_some_and(|ip: IpAddr| ip.is_ipv4());
     let first = addresses.first().is_some_and(family);
@@ -103,7 +103,7 @@ fn by_turns(addresses: Vec<Address>) -> VecDeque<Address> {
 impl StreamConnector {
     pub(super) fn race(self: &Rc<Self>, deadline: DelayedCall, addresses: Vec<Address>) {
         let (running, failures) = (Vec::new(), Vec::new());
-        let race = Race { deadline, waiting: by_turns(addresses), running, next: None, failures };
+        let race = Race { deadline, waiting: alternating(addresses), running, next: None, failures };
         self.phase.replace(Phase::Connecting(race));
         self.stop_waiting();
         self.try_next();
@@ -286,7 +286,7 @@ mod tests {
     fn families_take_turns_and_no_address_is_tried_twice() {
         let order = |texts: &[&str]| {
             let addresses = texts.iter().map(|ip| Address::Tcp((ip.parse::<IpAddr>().unwrap(), 80).into())).collect();
-            by_turns(addresses).iter().filter_map(|address| Some(address.ip()?.to_string())).collect::<Vec<_>>()
+            alternating(addresses).iter().filter_map(|address| Some(address.ip()?.to_string())).collect::<Vec<_>>()
         };
         assert_eq!(order(&["::1", "::2", "10.0.0.1", "::1", "10.0.0.2"]), ["::1", "10.0.0.1", "::2", "10.0.0.2"]);
         assert_eq!(order(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "::1"]), ["10.0.0.1", "::1", "10.0.0.2", "10.0.0.3"]);
