@@ -152,7 +152,7 @@ fn an_attempt_that_meets_itself_is_refused_and_leaves_the_port_free() {
         return attempts_at_a_port_that_they_may_have_themselves(40_000, ATTEMPTS);
     }
     let ports = "echo 40000 40003 > /proc/sys/net/ipv4/ip_local_port_range";
-    let Ok(output) = child_in_own_network(NAME, ports).output() else {
+    let Ok(output) = child_in_own_network(NAME, ports, &[]).output() else {
         return println!("skipped: there is no unshare command");
     };
     let printed = String::from_utf8_lossy(&output.stdout);

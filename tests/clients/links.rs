@@ -76,7 +76,8 @@ fn a_link_is_listened_on_and_connected_to_by_its_name() {
     if is_child(NAME) {
         return converse_on("lo");
     }
-    let Ok(output) = child_in_own_network(NAME, "ip address add fe80::1/64 dev lo scope link nodad").output() else {
+    let set_up = "ip address add fe80::1/64 dev lo scope link nodad";
+    let Ok(output) = child_in_own_network(NAME, set_up, &["fe80::1"]).output() else {
         return println!("skipped: there is no unshare command");
     };
     let printed = String::from_utf8_lossy(&output.stdout);

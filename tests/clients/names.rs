@@ -224,7 +224,7 @@ fn a_process_with_look_ups_that_nobody_answers_looks_up_others_and_exits() {
         return;
     }
     let server = "file=$(mktemp) && echo nameserver 127.0.0.1 > $file && mount --bind $file /etc/resolv.conf && rm $file";
-    let Ok(output) = child_in_own_network(NAME, server).output() else {
+    let Ok(output) = child_in_own_network(NAME, server, &[]).output() else {
         return println!("skipped: there is no unshare command");
     };
     let printed = String::from_utf8_lossy(&output.stdout);

@@ -132,7 +132,9 @@ fn on_an_interface_of_the_system_it_is_as_in_a_simulation() {
     let interface = "ip link add one type veth peer name two && ip link set one up && ip link set two up \
         && ip address add 10.9.8.7/24 broadcast 10.9.8.255 dev two && ip address add fd00::1/64 dev two nodad \
         && ip route add default dev two && echo ready";
-    let Ok(output) = child_in_own_network(NAME, interface).output() else { return println!("skipped: there is no unshare") };
+    let Ok(output) = child_in_own_network(NAME, interface, &["fd00::1"]).output() else {
+        return println!("skipped: there is no unshare");
+    };
     if !String::from_utf8_lossy(&output.stdout).contains("ready") {
         return println!("skipped: no network of one's own: {}", String::from_utf8_lossy(&output.stderr));
     }

@@ -23,9 +23,12 @@ pub fn child_with_descriptors(name: &str, descriptors: u32) -> Command {
     only(name, shell)
 }
 
-/// The same in a network of its own, where the shell has run `set_up` first (Linux, if permitted).
-pub fn child_in_own_network(name: &str, set_up: &str) -> Command {
-    let set_up = format!("ip link set lo up && {set_up} && exec \"$0\" \"$@\"");
+/// The same in a network of its own, where the shell has run `set_up` first (Linux, if permitted), and these of its IPv6 addresses
+/// can be used: the system adds them a little later.
+pub fn child_in_own_network(name: &str, set_up: &str, addresses: &[&str]) -> Command {
+    let usable = |address: &&str| format!("until ip -6 route show table local | grep -q 'local {address} '; do :; done && ");
+    let usable: String = addresses.iter().map(usable).collect();
+    let set_up = format!("ip link set lo up && {set_up} && {usable} exec \"$0\" \"$@\"");
     let mut unshare = Command::new("unshare");
     unshare.args(["--net", "--mount", "--map-root-user", "sh", "-c", &set_up]).arg(this_binary());
     only(name, unshare)
