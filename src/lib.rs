@@ -70,12 +70,11 @@
 //! tested chat over TLS in a network that is cut, with pictures and exercises.
 //!
 //! [Endpoints](manual::endpoints), [how connections close](manual::closing), [limits](manual::limits),
-//! [compression](manual::compression), [many machines](manual::many_machines),
-//! [testing, also in simulated networks](manual::testing), [the async ecosystem](manual::async_ecosystem),
-//! [performance](manual::speed), [the way of a byte](manual::way_of_a_byte),
-//! [design decisions and deviations from Twisted](manual::decisions). For porting a Twisted program:
-//! [Twisted's names and ours](manual::twisted), and [how a port behaves differently](manual::porting). Searching this documentation
-//! for Twisted's names works, too: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
+//! [compression](manual::compression), [many machines](manual::many_machines), [testing, also in simulated
+//! networks](manual::testing), [the async ecosystem](manual::async_ecosystem), [performance](manual::speed), [the way of a
+//! byte](manual::way_of_a_byte), [design decisions and deviations from Twisted](manual::decisions). For porting a Twisted
+//! program: [Twisted's names and ours](manual::twisted), and [how a port behaves differently](manual::porting). Searching this
+//! documentation for Twisted's names works, too: `loseConnection`, `callLater`, `ReconnectingClientFactory`.
 //!
 //! # Examples, in learning order
 //! They are in the package's `examples` folder; run one with `cargo run --example NAME` in a checkout: `echo_server`,
@@ -84,7 +83,8 @@
 //! `memcached_parser`, `stdin_client`, `unix_echo_server`, `udp_echo`, `multicast_chat`, `portforward`, `file_server`,
 //! `process_filter`, `make_keys`, `tls_echo_server`, `tls_echo_client`, `starttls_server`, `starttls_client`, `mutual_tls`,
 //! `imap_client`, `mccp_server`, `ngircd_link`, `compress_tunnel`, `torsade_dictionary`, `websocket_echo`, `simulated_chat`,
-//! `workers_chat`, `hub_lines`, `port_checker`, `cluster_chat`. And in `examples/twisted`, ports of Twisted's own, including the finger tutorial.
+//! `workers_chat`, `hub_lines`, `port_checker`, `cluster_chat`. And in `examples/twisted`, ports of Twisted's own, including the
+//! finger tutorial.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_docs, missing_debug_implementations)]

@@ -8,8 +8,8 @@
 //!         and is told who comes and goes, and newcomers get the last 20 lines. Each process prints who came, from where, and why they
 //!         left.
 //!
-//! The configurations for HAProxy, Redis and NATS, and the output of `run`, are in the same folder. `manual::many_machines` says what
-//! is promised, and what happens on failures.
+//! The configurations for HAProxy, Redis and NATS, and the output of `run`, are in the same folder. `manual::many_machines` says
+//! what is promised, and what happens on failures.
 
 mod room;
 

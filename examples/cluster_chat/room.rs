@@ -45,10 +45,10 @@ impl Room {
 
     /// Takes a name; returns `None` if it is taken, on whichever process.
     ///
-    /// If several people want a name at the same moment, exactly one gets it. Each of them enters the topic with the name and a random
-    /// number, waits until the others can see this claim, and then looks at theirs: a claim gives way to one with a smaller number, and
-    /// waits until those with greater numbers have given way or one of them has taken the name. When no other claim is left, the name is
-    /// taken: it also enters without a number, which sorts before all claims.
+    /// If several people want a name at the same moment, exactly one gets it. Each of them enters the topic with the name and a
+    /// random number, waits until the others can see this claim, and then looks at theirs: a claim gives way to one with a
+    /// smaller number, and waits until those with greater numbers have given way or one of them has taken the name. When no other
+    /// claim is left, the name is taken: it also enters without a number, which sorts before all claims.
     pub async fn claim(&self, transport: &Transport, name: &str) -> Result<Option<Talker>> {
         let reactor = transport.reactor();
         let number = format!("{:016x}", reactor.random());

@@ -61,8 +61,8 @@ impl Check {
 
     /// Plays a random script for each seed, until one shows a difference, and makes that one small.
     ///
-    /// The programs are started once, and again when they have ended: a difference may come of what earlier seeds have left behind, and then those are a part of
-    /// the script.
+    /// The programs are started once, and again when they have ended: a difference may come of what earlier seeds have left
+    /// behind, and then those are a part of the script.
     pub async fn play_seeds(&self, reactor: &Reactor, grammar: &Grammar, seeds: RangeInclusive<u64>) -> Result<Option<Found>> {
         let mut pair = Pair::start(reactor, &self.commands).await?;
         let (mut all, mut found) = (Script::default(), None);

@@ -27,14 +27,14 @@
 //! | `ended` | waits until the program has ended by itself |
 //!
 //! After each step the checker waits until both have shown the same and nothing more arrives. It compares what arrives on each
-//! connection (not how it is split), how connections end (end of stream, reset, refused, TLS alert), and how the program ends. After
-//! lines joined by `&`, the order of lines on a connection is ignored, since it is not determined. A difference counts once both
-//! programs have been at rest for two seconds: on Linux the system tells; elsewhere, when nothing arrives. Both are killed at the
-//! end, by their ids; programs that they have started are not.
+//! connection (not how it is split), how connections end (end of stream, reset, refused, TLS alert), and how the program ends.
+//! After lines joined by `&`, the order of lines on a connection is ignored, since it is not determined. A difference counts once
+//! both programs have been at rest for two seconds: on Linux the system tells; elsewhere, when nothing arrives. Both are killed
+//! at the end, by their ids; programs that they have started are not.
 //!
 //! **Places** are what `open` connects to: `{listen}` is the first, `{listen2}` the second, over TCP. A line `place` replaces one
-//! by any [client endpoint](torsade::manual::endpoints) that leads to the program, so several places may lead to one address, each
-//! with its own certificate. File names are relative to the working directory. Over TLS (feature `tls`) the checker compares
+//! by any [client endpoint](torsade::manual::endpoints) that leads to the program, so several places may lead to one address,
+//! each with its own certificate. File names are relative to the working directory. Over TLS (feature `tls`) the checker compares
 //! decrypted bytes and alerts. In TLS 1.3 a client completes its handshake before the server has checked its certificate: the
 //! alert that refuses it still belongs to the step that opened the connection.
 //!

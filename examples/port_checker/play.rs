@@ -13,7 +13,8 @@ use super::timeline::{Round, Timeline, Verdict};
 /// How often it is looked whether the programs are at rest: that nothing more comes is no event.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// So many looks in a row at programs at rest that have shown the same end a step. Where the system tells who is at rest, few are enough.
+/// So many looks in a row at programs at rest that have shown the same end a step. Where the system tells who is at rest, few are
+/// enough.
 const QUIET: u32 = if cfg!(target_os = "linux") { 3 } else { 50 };
 
 /// After so many looks in which bytes of ours do not arrive, a program does not read them.

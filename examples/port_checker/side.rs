@@ -57,8 +57,8 @@ impl DatagramProtocol for NoAnswers {
     }
 }
 
-/// An address for a program to listen on. The socket keeps it from everybody who asks the system for any free port, as other tests
-/// do, for as long as the program takes to start. On Linux a program can still listen there, if it sets SO_REUSEADDR, as
+/// An address for a program to listen on. The socket keeps it from everybody who asks the system for any free port, as other
+/// tests do, for as long as the program takes to start. On Linux a program can still listen there, if it sets SO_REUSEADDR, as
 /// servers do; the last attempt does without.
 fn reserve() -> std::io::Result<(Socket, SocketAddr)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;

@@ -73,8 +73,8 @@ impl Audience {
         self.listeners.borrow().is_empty()
     }
 
-    /// The subscription has begun on the current connection. Unless the topic is stored, listeners that were live on the previous one are
-    /// told of the gap.
+    /// The subscription has begun on the current connection. Unless the topic is stored, listeners that were live on the previous
+    /// one are told of the gap.
     pub(crate) fn subscribed(&self, position: Option<MessageId>, counters: &Rc<Counters>) {
         self.is_subscribed.set(true);
         self.refused.take();

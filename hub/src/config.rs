@@ -76,11 +76,12 @@ impl HubConfig {
 
     /// Makes the topics that match `pattern` stored topics: the last `keep` messages of each are kept.
     ///
-    /// They are replayed to subscribers that [start](Hub::subscribe_from) with them, and after a lost connection. All programs that publish
-    /// on a topic should use the same setting. The first pattern that matches a topic counts.
+    /// They are replayed to subscribers that [start](Hub::subscribe_from) with them, and after a lost connection. All programs
+    /// that publish on a topic should use the same setting. The first pattern that matches a topic counts.
     ///
-    /// In Redis, each stored topic is a stream under the topic's name, which has up to a hundred entries more than `keep`; in NATS, a
-    /// stream of JetStream, which may exist already: it is only enlarged to `keep` messages and the replicas of the address. A `local:` hub keeps messages in memory, 64 MiB in all: beyond that it drops the oldest messages of the topic
+    /// In Redis, each stored topic is a stream under the topic's name, which has up to a hundred entries more than `keep`; in
+    /// NATS, a stream of JetStream, which may exist already: it is only enlarged to `keep` messages and the replicas of the
+    /// address. A `local:` hub keeps messages in memory, 64 MiB in all: beyond that it drops the oldest messages of the topic
     /// that was published to least recently.
     ///
     /// # Errors
@@ -90,17 +91,19 @@ impl HubConfig {
         Ok(self)
     }
 
-    /// Sets what happens to messages that are published while the broker is unreachable; default [`Queue`](WhenDisconnected::Queue).
+    /// Sets what happens to messages that are published while the broker is unreachable; default
+    /// [`Queue`](WhenDisconnected::Queue).
     #[must_use]
     pub const fn when_disconnected(mut self, policy: WhenDisconnected) -> Self {
         self.settings.when_disconnected = policy;
         self
     }
 
-    /// Sets how many messages, and how many bytes of them, may wait to be sent to the broker or confirmed by it; default 1,024 and 1 MiB.
+    /// Sets how many messages, and how many bytes of them, may wait to be sent to the broker or confirmed by it; default 1,024
+    /// and 1 MiB.
     ///
-    /// In a `local:` hub this is the limit of what waits for each worker: a message beyond it is dropped for that worker, whose subscribers
-    /// are told of the gap.
+    /// In a `local:` hub this is the limit of what waits for each worker: a message beyond it is dropped for that worker, whose
+    /// subscribers are told of the gap.
     #[must_use]
     pub const fn queue(mut self, messages: usize, bytes: usize) -> Self {
         self.settings.queue_messages = messages;
@@ -115,8 +118,8 @@ impl HubConfig {
         self
     }
 
-    /// Sets the time within which the names of a process that has crashed expire from [presence](Hub::present); default 30 s, from 3 s to
-    /// a day.
+    /// Sets the time within which the names of a process that has crashed expire from [presence](Hub::present); default 30 s,
+    /// from 3 s to a day.
     ///
     /// Each process renews its names a few times per period. All processes that share topics should use the same period.
     #[must_use]

@@ -213,7 +213,8 @@ impl Core {
 
 /// # Closing
 impl Core {
-    /// Publishes what is queued and withdraws the names if the hub is connected, drops all subscribers, and closes the connection.
+    /// Publishes what is queued and withdraws the names if the hub is connected, drops all subscribers, and closes the
+    /// connection.
     pub(crate) fn close(self: &Rc<Self>) -> Deferred<()> {
         let (closed, firer) = Deferred::new();
         match &mut *self.end.borrow_mut() {

@@ -11,8 +11,8 @@ use crate::message::{Gap, Message};
 
 /// Encodes messages as the bytes that connections are sent; a cheap handle.
 ///
-/// A message is encoded once for all connections that [join](crate::Hub::join) with the same encoding or clones of it; all of them send
-/// the same bytes in memory.
+/// A message is encoded once for all connections that [join](crate::Hub::join) with the same encoding or clones of it; all of
+/// them send the same bytes in memory.
 ///
 /// # Examples
 /// ```
@@ -39,7 +39,8 @@ impl Encoding {
         Self(Rc::new(Functions { message: Rc::new(message), gap: Rc::new(|_| None) }))
     }
 
-    /// Sends each payload as a line that ends in CR LF, as a [`LineReceiver`](torsade_protocols::LineReceiver) does, and nothing for gaps.
+    /// Sends each payload as a line that ends in CR LF, as a [`LineReceiver`](torsade_protocols::LineReceiver) does, and nothing
+    /// for gaps.
     #[must_use]
     pub fn lines() -> Self {
         Self::new(|message| [message.payload(), &b"\r\n"[..]].concat())

@@ -14,11 +14,12 @@ use crate::topic::{Pattern, Topic};
 
 /// A connection to a broker, or to what takes its place, as a [`Hub`](crate::Hub) uses it.
 ///
-/// An engine maintains a connection and speaks the broker's protocol. It keeps no state across connections: the hub has the subscribers
-/// and the queues, and subscribes again after each [`Upstream::connected`]. An engine calls its [`Upstream`] only from the loop, never from
-/// inside one of these methods.
+/// An engine maintains a connection and speaks the broker's protocol. It keeps no state across connections: the hub has the
+/// subscribers and the queues, and subscribes again after each [`Upstream::connected`]. An engine calls its [`Upstream`] only
+/// from the loop, never from inside one of these methods.
 pub trait Engine {
-    /// Connects, and reconnects whenever the connection fails or is lost, until the engine is closed. Called once, before all else.
+    /// Connects, and reconnects whenever the connection fails or is lost, until the engine is closed. Called once, before all
+    /// else.
     fn start(&self, reactor: &Reactor, upstream: Upstream);
 
     /// Returns `None` if the engine has an optional part, or else the text of the error, such as "Redis has no queue groups".
@@ -29,22 +30,23 @@ pub trait Engine {
         usize::MAX
     }
 
-    /// Subscribes. Called only while connected. The engine answers with [`Upstream::subscribed`] or [`Upstream::refused`], and reports
-    /// messages and gaps under `id`.
+    /// Subscribes. Called only while connected. The engine answers with [`Upstream::subscribed`] or [`Upstream::refused`], and
+    /// reports messages and gaps under `id`.
     fn subscribe(&self, id: InterestId, interest: &Interest);
 
     /// Ends a subscription. Called only while connected. The hub drops messages that still arrive.
     fn unsubscribe(&self, id: InterestId);
 
-    /// Sends a message that is not stored, in the order of the calls. Called only while connected and not congested. If the broker refuses
-    /// the message, the engine calls [`Upstream::publication_refused`].
+    /// Sends a message that is not stored, in the order of the calls. Called only while connected and not congested. If the
+    /// broker refuses the message, the engine calls [`Upstream::publication_refused`].
     fn publish(&self, topic: &Topic, publication: &Publication);
 
     /// Stores a message in its topic, which keeps the last `keep`, in the order of the calls. Called only while connected.
     ///
-    /// The Deferred fires with the id of the message. `origin` is stored with it, as the header [`ORIGIN`]: if the connection is lost before
-    /// the answer, the hub stores the message again, and recognizes duplicates by this header. The Deferred fails if the connection is lost
-    /// or the broker refuses the message. After [`EngineError::NotNow`] the hub tries again once all calls for the topic are answered.
+    /// The Deferred fires with the id of the message. `origin` is stored with it, as the header [`ORIGIN`]: if the connection is
+    /// lost before the answer, the hub stores the message again, and recognizes duplicates by this header. The Deferred fails if
+    /// the connection is lost or the broker refuses the message. After [`EngineError::NotNow`] the hub tries again once all calls
+    /// for the topic are answered.
     fn store(&self, topic: &Topic, publication: &Publication, origin: &str, keep: u64) -> Deferred<MessageId>;
 
     /// Fires with at most `most` stored messages of a topic, with their ids, in order. Called only while connected.
@@ -52,7 +54,8 @@ pub trait Engine {
     /// `from` is never [`Start::Next`]. For [`Start::Last`], `most` is its number, or 10,000 if that is less.
     fn fetch(&self, topic: &Topic, from: Start, most: usize) -> Deferred<Page>;
 
-    /// Announces to the broker which names `process` has in a topic. The announcement expires after `expiry` unless it is renewed.
+    /// Announces to the broker which names `process` has in a topic. The announcement expires after `expiry` unless it is
+    /// renewed.
     fn announce(&self, topic: &Topic, process: &str, members: &[u8], expiry: Duration) -> Deferred<()>;
 
     /// Removes an announcement.
@@ -61,8 +64,8 @@ pub trait Engine {
     /// Fires with the announcements for a topic that have not expired: the name of each process, and its `members`.
     fn announced(&self, topic: &Topic) -> Deferred<Vec<(String, Vec<u8>)>>;
 
-    /// Returns whether the hub should queue messages for now, because too many wait to be sent. The engine calls [`Upstream::writable`]
-    /// when the hub can continue.
+    /// Returns whether the hub should queue messages for now, because too many wait to be sent. The engine calls
+    /// [`Upstream::writable`] when the hub can continue.
     fn is_congested(&self) -> bool;
 
     /// Sends what is waiting, then closes the connection for good; fires when that is done.
@@ -150,8 +153,8 @@ impl Upstream {
         self.with(|core| core.counters.unconfirmed.add(count));
     }
 
-    /// A subscription has begun. For a stored topic, `position` is the message after which it begins: the one that was asked for, or else
-    /// the last that was ever stored (0-0 if none was).
+    /// A subscription has begun. For a stored topic, `position` is the message after which it begins: the one that was asked for,
+    /// or else the last that was ever stored (0-0 if none was).
     pub fn subscribed(&self, id: InterestId, position: Option<MessageId>) {
         self.with(|core| core.subscribed(id, position));
     }

@@ -40,8 +40,8 @@ pub enum SubscribeError {
 pub enum PublishError {
     /// The text is not a topic.
     Topic(TopicError),
-    /// The broker is unreachable, and the hub is set to [refuse](crate::WhenDisconnected::Refuse) messages then. Publish again later, or
-    /// let the hub queue them.
+    /// The broker is unreachable, and the hub is set to [refuse](crate::WhenDisconnected::Refuse) messages then. Publish again
+    /// later, or let the hub queue them.
     Disconnected,
     /// The queue for the broker has reached its [limit](crate::HubConfig::queue). Publish less, or later.
     Full,
@@ -71,13 +71,13 @@ pub enum EngineError {
     Unreachable(String),
     /// The connection was lost, for this reason. The engine reconnects.
     Lost(String),
-    /// The broker refused the login or a command (wrong password, bad certificate, missing permission), in its own words. The engine
-    /// tries to log in again.
+    /// The broker refused the login or a command (wrong password, bad certificate, missing permission), in its own words. The
+    /// engine tries to log in again.
     Refused(String),
     /// The broker violated its protocol. The engine closes the connection and reconnects.
     Protocol(String),
-    /// The broker cannot do it at the moment, in its own words: for example while a NATS cluster elects the leader of a stream. The hub
-    /// tries again.
+    /// The broker cannot do it at the moment, in its own words: for example while a NATS cluster elects the leader of a stream.
+    /// The hub tries again.
     NotNow(String),
     /// The broker does not support it, in its own words: for example storing messages while JetStream is off.
     Unsupported(String),

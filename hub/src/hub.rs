@@ -22,9 +22,9 @@ use crate::topic::{Pattern, Topic};
 /// The address that it is opened with decides which processes share its topics: `local:`, `redis://HOST` or `nats://HOST`. See
 /// [`HubConfig`] for addresses and settings, and `manual::many_machines` of the `torsade` crate for what is promised.
 ///
-/// No method calls a subscriber before it returns. The hub connects by itself, and reconnects whenever the connection is lost. It lives as
-/// long as one of its handles, and is closed when the reactor stops. Subscribers that hold a handle, as most do, keep the hub alive until
-/// [`close`](Self::close).
+/// No method calls a subscriber before it returns. The hub connects by itself, and reconnects whenever the connection is lost. It
+/// lives as long as one of its handles, and is closed when the reactor stops. Subscribers that hold a handle, as most do, keep
+/// the hub alive until [`close`](Self::close).
 ///
 /// # Examples
 /// ```
@@ -61,8 +61,8 @@ impl Hub {
 
     /// Fires when the hub is connected to its broker, at once if it is already.
     ///
-    /// Fails with [`PublishError::Closed`] if the hub is closed first, and with [`Full`](PublishError::Full) if 10,000 such Deferreds are
-    /// waiting already.
+    /// Fails with [`PublishError::Closed`] if the hub is closed first, and with [`Full`](PublishError::Full) if 10,000 such
+    /// Deferreds are waiting already.
     pub fn when_connected(&self) -> Deferred<()> {
         self.0.when_connected()
     }
@@ -75,9 +75,9 @@ impl Hub {
 
     /// Publishes what is queued, removes the names that have [entered](Self::enter), and closes the hub.
     ///
-    /// Publishing and removing names may take 5 s. Then all subscribers are dropped and the connection is closed, which may take another
-    /// 5 s. The Deferred fires when that is done. From the call on, no name can enter; once the Deferred has fired, nothing can be
-    /// published and nothing is delivered.
+    /// Publishing and removing names may take 5 s. Then all subscribers are dropped and the connection is closed, which may take
+    /// another 5 s. The Deferred fires when that is done. From the call on, no name can enter; once the Deferred has fired,
+    /// nothing can be published and nothing is delivered.
     pub fn close(&self) -> Deferred<()> {
         self.0.close()
     }
@@ -93,8 +93,9 @@ impl Hub {
 impl Hub {
     /// Publishes a message to all current subscribers of a topic, in every process, this hub's own included.
     ///
-    /// Messages that one hub publishes on one topic arrive in order, each at most once. If the topic is [stored](HubConfig::replay), the
-    /// hub sends the message until the broker has confirmed it: every subscriber gets it at least once, still in order.
+    /// Messages that one hub publishes on one topic arrive in order, each at most once. If the topic is
+    /// [stored](HubConfig::replay), the hub sends the message until the broker has confirmed it: every subscriber gets it at
+    /// least once, still in order.
     ///
     /// # Errors
     /// [`PublishError`]. The message has not been published then.
@@ -102,7 +103,8 @@ impl Hub {
         self.0.publish(topic.parse()?, publication.into())
     }
 
-    /// Publishes a message on a [stored topic](HubConfig::replay); the Deferred fires with its id once the broker has confirmed it.
+    /// Publishes a message on a [stored topic](HubConfig::replay); the Deferred fires with its id once the broker has confirmed
+    /// it.
     ///
     /// The Deferred fails with a [`PublishError`] if the hub does not send the message, and with an
     /// [`EngineError`](crate::EngineError) if the broker refuses it.
@@ -118,8 +120,8 @@ impl Hub {
 impl Hub {
     /// Subscribes to a topic, or to all topics that match a [`Pattern`], from now on.
     ///
-    /// While the broker is unreachable, `subscriber` gets nothing; it is told of the [`Gap`](crate::Gap) after the reconnect. A pattern
-    /// matches stored topics too, but their messages then have no ids, and some may be missing.
+    /// While the broker is unreachable, `subscriber` gets nothing; it is told of the [`Gap`](crate::Gap) after the reconnect. A
+    /// pattern matches stored topics too, but their messages then have no ids, and some may be missing.
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -129,9 +131,9 @@ impl Hub {
 
     /// Subscribes to a [stored topic](HubConfig::replay): replays its messages from `start` on, then delivers new ones.
     ///
-    /// [`Start::Next`] takes effect when the broker answers: messages stored before that, even by this hub, may or may not be delivered. If
-    /// the broker is unreachable and this hub already has a subscription to the topic, the new subscriber gets everything that the others
-    /// missed since the connection was lost. The other starts leave nothing out.
+    /// [`Start::Next`] takes effect when the broker answers: messages stored before that, even by this hub, may or may not be
+    /// delivered. If the broker is unreachable and this hub already has a subscription to the topic, the new subscriber gets
+    /// everything that the others missed since the connection was lost. The other starts leave nothing out.
     ///
     /// # Errors
     /// [`SubscribeError`]; `Unsupported` if the topic is not stored.
@@ -169,7 +171,8 @@ impl Hub {
 
     /// Subscribes as a member of a group: each message goes to one member of the group, across all machines.
     ///
-    /// Use it for work that must be done once. A message that goes to a member which has just died is lost. Redis has no such groups.
+    /// Use it for work that must be done once. A message that goes to a member which has just died is lost. Redis has no such
+    /// groups.
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -185,8 +188,8 @@ impl Hub {
 
     /// Sends a connection the messages of a topic, or of all topics that match a [`Pattern`], until the connection is lost.
     ///
-    /// A message is encoded once for all connections that join with the same [`Encoding`](crate::Encoding). A connection that does not read
-    /// uses up its own queue limit only: see [`Member`].
+    /// A message is encoded once for all connections that join with the same [`Encoding`](crate::Encoding). A connection that
+    /// does not read uses up its own queue limit only: see [`Member`].
     ///
     /// # Errors
     /// [`SubscribeError`].
@@ -220,15 +223,16 @@ impl Hub {
 }
 
 /// # Presence
-/// Who is in a topic, on all machines. The names of a process that crashes expire within the [period](HubConfig::presence_period).
+/// Who is in a topic, on all machines. The names of a process that crashes expire within the
+/// [period](HubConfig::presence_period).
 impl Hub {
     /// Adds a name to a topic until the returned [`Presence`] is dropped.
     ///
     /// Names need not be unique: a name that several have entered is listed once, until the last of them has left.
     ///
     /// # Errors
-    /// [`PublishError::Topic`]; [`Closed`](PublishError::Closed); [`TooLong`](PublishError::TooLong) if the names of this process in the
-    /// topic would take more than 256 KiB.
+    /// [`PublishError::Topic`]; [`Closed`](PublishError::Closed); [`TooLong`](PublishError::TooLong) if the names of this process
+    /// in the topic would take more than 256 KiB.
     pub fn enter(&self, topic: &str, name: impl Into<String>) -> Result<Presence, PublishError> {
         self.0.enter(topic.parse()?, name.into())
     }

@@ -18,8 +18,9 @@ use crate::stats::Counters;
 /// How a connection receives messages; for [`Hub::join`](crate::Hub::join).
 ///
 /// # Limits
-/// Messages wait in the transport until it has 64 KiB of unsent bytes (its high watermark), then in a queue of at most 256 messages and
-/// 1 MiB. While a connection reads, its queue is empty. When the queue is full, [`overflow`](Self::overflow) applies.
+/// Messages wait in the transport until it has 64 KiB of unsent bytes (its high watermark), then in a queue of at most 256
+/// messages and 1 MiB. While a connection reads, its queue is empty. When the queue is full, [`overflow`](Self::overflow)
+/// applies.
 pub struct Member {
     transport: Transport,
     encoding: Encoding,
@@ -78,7 +79,8 @@ impl Member {
         Self { start, ..self }
     }
 
-    /// Leaves out messages for which `filter` returns false, for example those that this member has sent. `filter` must not use the hub.
+    /// Leaves out messages for which `filter` returns false, for example those that this member has sent. `filter` must not use
+    /// the hub.
     #[must_use]
     pub fn filter(self, filter: impl Fn(&Message) -> bool + 'static) -> Self {
         Self { filter: Some(Box::new(filter)), ..self }

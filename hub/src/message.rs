@@ -65,7 +65,8 @@ impl Message {
         &self.headers
     }
 
-    /// Returns its position among the messages of its topic; `None` if the topic is not stored, or the subscription is to a pattern.
+    /// Returns its position among the messages of its topic; `None` if the topic is not stored, or the subscription is to a
+    /// pattern.
     #[must_use]
     pub const fn id(&self) -> Option<MessageId> {
         self.id
@@ -74,8 +75,8 @@ impl Message {
 
 /// The position of a message in a [stored topic](crate::HubConfig::replay): later messages have greater ids.
 ///
-/// It can be written as text and parsed again, for example by a client that reconnects and asks for what it has missed. An id has no
-/// meaning in another topic or with another engine.
+/// It can be written as text and parsed again, for example by a client that reconnects and asks for what it has missed. An id has
+/// no meaning in another topic or with another engine.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MessageId {
     /// For engines: the part that is compared first; 0 if the broker's ids are single numbers.
@@ -111,8 +112,8 @@ pub struct Publication {
 impl Publication {
     /// Adds a header.
     ///
-    /// The name must consist of one or more printable ASCII characters except space and `:`; the value must not contain a line break or a
-    /// NUL. Otherwise publishing fails with [`PublishError::Header`](crate::PublishError::Header).
+    /// The name must consist of one or more printable ASCII characters except space and `:`; the value must not contain a line
+    /// break or a NUL. Otherwise publishing fails with [`PublishError::Header`](crate::PublishError::Header).
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -156,8 +157,8 @@ impl<T: AsRef<[u8]>> From<T> for Publication {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Gap {
-    /// The broker was unreachable, and messages that were published meanwhile are lost. [Stored topics](crate::HubConfig::replay) have no
-    /// such gaps.
+    /// The broker was unreachable, and messages that were published meanwhile are lost. [Stored topics](crate::HubConfig::replay)
+    /// have no such gaps.
     Disconnected,
     /// Messages were dropped because they arrived faster than the subscriber took them.
     Slow {

@@ -53,8 +53,8 @@ impl NatsEngine {
     /// The default port of servers.
     pub(crate) const PORT: u16 = 4222;
 
-    /// Makes an engine for `nats://`, `nats+tls://` or `tls://`, with `USER:PASSWORD@` or `TOKEN@`, one or more servers of a cluster, and
-    /// `?replicas=NUMBER`. With `nats://` TLS is used if the server requires it.
+    /// Makes an engine for `nats://`, `nats+tls://` or `tls://`, with `USER:PASSWORD@` or `TOKEN@`, one or more servers of a
+    /// cluster, and `?replicas=NUMBER`. With `nats://` TLS is used if the server requires it.
     pub(crate) fn new(url: &BrokerUrl, #[cfg(feature = "tls")] tls: Option<&TlsClientConfig>) -> Result<Self, HubError> {
         let session = Session::new(
             url,

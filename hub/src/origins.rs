@@ -8,8 +8,8 @@ use crate::message::Message;
 /// The maximum number of publishers that are remembered for a topic; the one that was seen first is forgotten first.
 const PUBLISHERS: usize = 1024;
 
-/// The number of each publisher's last message, from the header [`ORIGIN`]. A message that was sent again may be stored twice, with others in
-/// between; when the second is left out, each publisher's messages are in order.
+/// The number of each publisher's last message, from the header [`ORIGIN`]. A message that was sent again may be stored twice,
+/// with others in between; when the second is left out, each publisher's messages are in order.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
     last: HashMap<Box<str>, u64>,

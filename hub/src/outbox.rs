@@ -124,8 +124,8 @@ impl Outbox {
         }
     }
 
-    /// Puts the messages that were put off back to the front of the queue, topic by topic, once the broker has answered all others of the
-    /// topic: only then is it known which of them it has. Says whether sending goes on.
+    /// Puts the messages that were put off back to the front of the queue, topic by topic, once the broker has answered all
+    /// others of the topic: only then is it known which of them it has. Says whether sending goes on.
     pub(crate) fn resume(&mut self) -> bool {
         let was_held_up = self.put_off > 0;
         while let Some(topic) = self.unconfirmed.iter().find(|stored| stored.is_put_off).map(|stored| stored.topic.clone()) {
@@ -145,8 +145,8 @@ impl Outbox {
         self.wait_again(back);
     }
 
-    /// Puts these back to the front of the queue, in their order. One that was overtaken is to be sent under a new number, and so is
-    /// everything of its topic behind it: subscribers leave out numbers that do not ascend.
+    /// Puts these back to the front of the queue, in their order. One that was overtaken is to be sent under a new number, and so
+    /// is everything of its topic behind it: subscribers leave out numbers that do not ascend.
     fn wait_again(&mut self, back: VecDeque<Stored>) {
         let mut overtaken = BTreeSet::new();
         let mut again = Vec::with_capacity(back.len());

@@ -25,7 +25,8 @@ const GATHER: Duration = Duration::from_millis(50);
 /// How long to wait, at most, before names are announced again that the broker could not take.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How long after a reconnect the names of other processes may still be missing: twice the longest delay between attempts to connect.
+/// How long after a reconnect the names of other processes may still be missing: twice the longest delay between attempts to
+/// connect.
 const RETURN: Duration = Duration::from_secs(4);
 
 /// The rooms that this hub has names in, or watches.

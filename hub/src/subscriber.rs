@@ -11,8 +11,8 @@ use crate::message::{Gap, Message};
 
 /// Receives the messages of a subscription. A closure `FnMut(&Message) -> Result` is a subscriber that ignores gaps.
 ///
-/// Both methods are called from the loop, never from inside a method of the hub, and may use the hub freely. Errors and panics are
-/// reported ([`report_error`](torsade_reactor::report_error)); the subscription continues.
+/// Both methods are called from the loop, never from inside a method of the hub, and may use the hub freely. Errors and panics
+/// are reported ([`report_error`](torsade_reactor::report_error)); the subscription continues.
 pub trait Subscriber {
     /// Called for each message.
     ///

@@ -11,8 +11,8 @@ const MAX_LENGTH: usize = 200;
 
 /// A name that messages are published on: words separated by dots, such as `room.lobby`; a cheap handle.
 ///
-/// A word consists of one or more printable ASCII characters, except space, `*` and `>`. A topic has at most 200 bytes, and does not
-/// begin with `$` or `_`, which are reserved for the broker and the hub.
+/// A word consists of one or more printable ASCII characters, except space, `*` and `>`. A topic has at most 200 bytes, and does
+/// not begin with `$` or `_`, which are reserved for the broker and the hub.
 ///
 /// # Examples
 /// ```
@@ -26,8 +26,8 @@ pub struct Topic(Arc<str>);
 
 /// The topics that a subscriber wants: one topic, or all that match wildcards.
 ///
-/// In a pattern, the word `*` matches any one word, and `>`, as the last word, matches one or more: `room.*`, `room.>`. This is the syntax
-/// of NATS. Wildcards never match the hub's own topics.
+/// In a pattern, the word `*` matches any one word, and `>`, as the last word, matches one or more: `room.*`, `room.>`. This is
+/// the syntax of NATS. Wildcards never match the hub's own topics.
 ///
 /// # Examples
 /// ```

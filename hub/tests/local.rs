@@ -266,7 +266,8 @@ impl LineProtocol for Reading {
     }
 }
 
-/// Has a member not read 400 messages of 16 KiB, and then read; gives what it saw, and why its connection had ended before it read.
+/// Has a member not read 400 messages of 16 KiB, and then read; gives what it saw, and why its connection had ended before it
+/// read.
 fn slow_member(overflow: Overflow) -> (Vec<String>, Hub, Vec<String>) {
     let simulation = Simulation::new(1);
     let server = simulation.host("10.0.0.1");

@@ -183,7 +183,7 @@ impl Work {
 
     /// Notes that the connection wants data, so this need not be checked again until [`reconsider`](Self::reconsider).
     #[inline]
-    pub fn note_wanted(&self) {
+    pub fn record_wanted(&self) {
         self.wanted.set(true);
     }
 

@@ -11,8 +11,8 @@ use crate::port_checker::script::Script;
 use crate::port_checker::timeline::{Timeline, Verdict};
 use crate::support;
 
-/// The command of a program in Python, for the interpreter that `TORSADE_PYTHON` names (default `python3`). `None`, with a message, if
-/// that interpreter does not have the package.
+/// The command of a program in Python, for the interpreter that `TORSADE_PYTHON` names (default `python3`). `None`, with a
+/// message, if that interpreter does not have the package.
 pub fn original(package: &str, arguments: &str) -> Option<String> {
     let python = std::env::var("TORSADE_PYTHON").unwrap_or_else(|_| "python3".into());
     let import = Command::new(&python).args(["-c", &format!("import {package}")]).stderr(Stdio::null()).status();
@@ -36,8 +36,8 @@ pub fn grammar(name: &str) -> String {
     std::fs::read_to_string(format!("{PORTS}/{name}/grammar")).unwrap()
 }
 
-/// A check of two ports, with less patience than an original in Python needs. On Linux, where programs are seen to be at rest, it is still
-/// patient; elsewhere a slow machine shows more differences, not fewer.
+/// A check of two ports, with less patience than an original in Python needs. On Linux, where programs are seen to be at rest, it
+/// is still patient; elsewhere a slow machine shows more differences, not fewer.
 pub fn of_ports(one: &str, other: &str) -> Check {
     Check { patience: Duration::from_millis(400), ..Check::new(one, other).unwrap() }
 }

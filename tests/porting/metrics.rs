@@ -1,5 +1,5 @@
-//! The receiver of metrics: beside its original, with a fault in it, and alone in a simulated network. `TORSADE_SEEDS` says how many
-//! random scripts are played with the original.
+//! The receiver of metrics: beside its original, with a fault in it, and alone in a simulated network. `TORSADE_SEEDS` says how
+//! many random scripts are played with the original.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -23,8 +23,8 @@ pub fn child_with_descriptors(name: &str, descriptors: u32) -> Command {
     only(name, shell)
 }
 
-/// The same in a network of its own, where the shell has run `set_up` first (Linux, if permitted), and these of its IPv6 addresses
-/// can be used: the system adds them a little later.
+/// The same in a network of its own, where the shell has run `set_up` first (Linux, if permitted), and these of its IPv6
+/// addresses can be used: the system adds them a little later.
 pub fn child_in_own_network(name: &str, set_up: &str, addresses: &[&str]) -> Command {
     let usable = |address: &&str| format!("until ip -6 route show table local | grep -q 'local {address} '; do :; done && ");
     let usable: String = addresses.iter().map(usable).collect();

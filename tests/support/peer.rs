@@ -20,8 +20,8 @@ pub enum Peer {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
-    /// The writing end is closed when our stream ends. It is first, so that dropping the peer ends its stream before it stops reading:
-    /// in the other order Torsade may notice the broken pipe before the end of the stream.
+    /// The writing end is closed when our stream ends. It is first, so that dropping the peer ends its stream before it stops
+    /// reading: in the other order Torsade may notice the broken pipe before the end of the stream.
     #[cfg(unix)]
     Pipes(Arc<Mutex<Option<PipeWriter>>>, PipeReader),
 }

@@ -27,7 +27,8 @@ pub use watched::Notes;
 /// protocol with timers of about that length may differ without a bug.
 ///
 /// # Limits
-/// There are about 8 replays per byte, which take from a quarter of a millisecond to a few: send a few hundred bytes, not megabytes.
+/// There are about 8 replays per byte, which take from a quarter of a millisecond to a few: send a few hundred bytes, not
+/// megabytes.
 ///
 /// # Examples
 /// ```

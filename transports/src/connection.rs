@@ -229,7 +229,7 @@ impl StreamConnection {
 
     /// Calls user code that belongs to this connection.
     fn call_user(self: &Rc<Self>, name: &'static str, callback: impl FnOnce(&Transport) -> Result) {
-        self.shared.reactor.note_callback(name);
+        self.shared.reactor.record_callback(name);
         let transport = self.transport();
         self.in_callback.set(true);
         let result = call_out(|| callback(&transport));

@@ -1,7 +1,7 @@
 //! Exercise 4: ask a guest who has been silent for 45 seconds `Still there?`. The connection still ends after a minute.
 //!
-//! A second `TimeoutMixin` will do. `TimeoutMixin::with` takes what to do instead of closing: a closure that is given the transport.
-//! Once that has run, the timeout is over, and `reset_timeout` does nothing until `set_timeout` starts it again.
+//! A second `TimeoutMixin` will do. `TimeoutMixin::with` takes what to do instead of closing: a closure that is given the
+//! transport. Once that has run, the timeout is over, and `reset_timeout` does nothing until `set_timeout` starts it again.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 

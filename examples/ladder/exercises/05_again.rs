@@ -1,7 +1,7 @@
 //! Exercise 5: make the visitor say `Here I am again.` every time but the first.
 //!
-//! A protocol lives only as long as its connection. What has to live longer belongs to whatever builds the protocols: the closure in
-//! `start`, which is called once for each connection, and can own a variable (`move`).
+//! A protocol lives only as long as its connection. What has to live longer belongs to whatever builds the protocols: the closure
+//! in `start`, which is called once for each connection, and can own a variable (`move`).
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Exercise 6: tell the remaining guests when someone was too slow.
 //!
-//! When a guest is disconnected with `Reason::LimitExceeded`, everyone else in the room gets the line `(somebody was too slow)`. When a
-//! guest leaves for any other reason, they get nothing.
+//! When a guest is disconnected with `Reason::LimitExceeded`, everyone else in the room gets the line `(somebody was too slow)`.
+//! When a guest leaves for any other reason, they get nothing.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 

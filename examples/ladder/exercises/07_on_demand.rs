@@ -1,8 +1,8 @@
 //! Exercise 7: compress only for guests who ask for it.
 //!
-//! At first nothing is compressed. The line `compress` is not passed on to the others. The server answers it with
-//! `Compressed from here on.`, still uncompressed, and compresses everything that this guest gets afterwards. `set_compression` does
-//! not affect what was written before it.
+//! At first nothing is compressed. The line `compress` is not passed on to the others. The server answers it with `Compressed
+//! from here on.`, still uncompressed, and compresses everything that this guest gets afterwards. `set_compression` does not
+//! affect what was written before it.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 

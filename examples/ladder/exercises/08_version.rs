@@ -1,7 +1,8 @@
 //! Exercise 8: tell each guest which version of TLS is in use, with the line `You speak TLS 1.3`.
 //!
-//! With TLS, a protocol has one more callback: `handshake_completed`, with the same arguments as `connection_made`, called once both
-//! sides have agreed. Then `transport.tls_info()` has the details, and its `version` can be formatted. (Needs the feature `tls`.)
+//! With TLS, a protocol has one more callback: `handshake_completed`, with the same arguments as `connection_made`, called once
+//! both sides have agreed. Then `transport.tls_info()` has the details, and its `version` can be formatted. (Needs the feature
+//! `tls`.)
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 

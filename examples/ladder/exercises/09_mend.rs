@@ -1,7 +1,7 @@
 //! Exercise 9: fix a server that works whenever you try it by hand.
 //!
-//! It adds up numbers, one on each line. Try it with nc: the sums are right. The test runs it on bad networks, and names the first
-//! seed with which it is wrong; `TORSADE_SEED=N cargo test` repeats that run. What does the network do that nc does not?
+//! It adds up numbers, one on each line. Try it with nc: the sums are right. The test runs it on bad networks, and names the
+//! first seed with which it is wrong; `TORSADE_SEED=N cargo test` repeats that run. What does the network do that nc does not?
 
 use torsade::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Which event has sent what comes with another one. The log does not tell: it says when bytes came, and not when they were written.
+//! Which event has sent what comes with another one. The log does not tell: it says when bytes came, and not when they were
+//! written.
 //!
 //! Where everything is on its way for the same time, what happened on the other host just so long ago must be it. Elsewhere
 //! it is a guess, and is drawn as one.

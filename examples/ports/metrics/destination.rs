@@ -151,7 +151,8 @@ impl Producer for Queue {
     }
 }
 
-/// The original's factory that reconnects and its service around that are one `ClientService`; around it, what is queued at the end.
+/// The original's factory that reconnects and its service around that are one `ClientService`; around it, what is queued at the
+/// end.
 pub struct DestinationService {
     destination: Rc<Destination>,
     client: ClientService,

@@ -42,7 +42,8 @@ impl Connection {
 impl LineProtocol for Connection {
     fn connection_made(&mut self, transport: &LineTransport) -> Result {
         self.seat.started.set(transport.reactor().now());
-        // A side that does not read is heard all the same, as in Twisted. What may wait for it is bounded by its partner's pauses.
+        // A side that does not read is heard all the same, as in Twisted. What may wait for it is bounded by its partner's
+        // pauses.
         transport.set_read_while_congested(true);
         // Neither pipes nor UNIX sockets have it, on which one may listen too.
         transport.set_tcp_keepalive(true).ok();
@@ -70,8 +71,8 @@ impl LineProtocol for Connection {
         Ok(())
     }
 
-    /// As in Twisted, where a protocol that does not ask for half-closed streams has lost its connection now. Not left to `connection_lost`: that waits until this one has
-    /// read everything, and its partner need not.
+    /// As in Twisted, where a protocol that does not ask for half-closed streams has lost its connection now. Not left to
+    /// `connection_lost`: that waits until this one has read everything, and its partner need not.
     fn read_connection_lost(&mut self, transport: &LineTransport) -> Result {
         self.leave(transport);
         transport.lose_connection();

@@ -65,8 +65,8 @@ impl Meeting {
         Self { waiting: RefCell::default(), usage }
     }
 
-    /// Connects the guest with the first who fits, or has it wait. Others who wait with that token are not needed any more: they are of the side that was met,
-    /// by another way through the network.
+    /// Connects the guest with the first who fits, or has it wait. Others who wait with that token are not needed any more: they
+    /// are of the side that was met, by another way through the network.
     pub fn arrive(&self, guest: Guest, handshake: Handshake) -> Result {
         let mut waiting = self.waiting.borrow_mut();
         let fitting = |old: &Guest| matches!(&*old.seat.stage.borrow(), Stage::Waiting(old) if old.meets(&handshake));

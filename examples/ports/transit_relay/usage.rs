@@ -51,7 +51,8 @@ impl Usage {
         Self { log: log.map(RefCell::new), blur, epoch }
     }
 
-    /// Writes a record; all times are the reactor's. Of a pair, `started` is the one's who has waited, and `bytes` what both have sent.
+    /// Writes a record; all times are the reactor's. Of a pair, `started` is the one's who has waited, and `bytes` what both have
+    /// sent.
     pub fn record(&self, now: Duration, started: Duration, partner_started: Option<Duration>, bytes: u64, mood: Mood) {
         let Some(log) = &self.log else { return };
         let first = partner_started.map_or(started, |partner| started.min(partner));

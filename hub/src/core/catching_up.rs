@@ -36,7 +36,8 @@ impl Core {
         }
     }
 
-    /// Fetches the next page for a listener that is behind. While the hub is disconnected this does nothing: the reconnect calls it again.
+    /// Fetches the next page for a listener that is behind. While the hub is disconnected this does nothing: the reconnect calls
+    /// it again.
     fn fetch(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>) {
         let (Place::Behind(start), Some(topic)) = (listener.place(), audience.interest.pattern.topic()) else { return };
         if listener.has_ended() || !self.is_up() || !audience.is_subscribed.get() || !listener.begin_fetch() {
@@ -86,8 +87,8 @@ impl Core {
         self.bring(audience, listener, page.messages.into());
     }
 
-    /// Delivers fetched messages until a member's connection is full, so that at most one of them is queued; then continues with the rest,
-    /// or with the next page.
+    /// Delivers fetched messages until a member's connection is full, so that at most one of them is queued; then continues with
+    /// the rest, or with the next page.
     fn bring(self: &Rc<Self>, audience: &Rc<Audience>, listener: &Rc<Listener>, mut fetched: VecDeque<Message>) {
         if listener.is_stale() {
             // The broker has lost these messages meanwhile: starts over.

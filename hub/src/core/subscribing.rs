@@ -42,12 +42,12 @@ impl Core {
                 Ok(())
             });
         }
-        self.tell_refused_later(&audience, &listener);
+        self.report_refused_later(&audience, &listener);
         Ok(subscription)
     }
 
     /// Tells a new listener that the broker has already refused its subscription, if it has.
-    fn tell_refused_later(self: &Rc<Self>, audience: &Audience, listener: &Rc<Listener>) {
+    fn report_refused_later(self: &Rc<Self>, audience: &Audience, listener: &Rc<Listener>) {
         let Some(why) = audience.refused.borrow().clone() else { return };
         let listener = Rc::downgrade(listener);
         later(self, Duration::ZERO, move |core| {

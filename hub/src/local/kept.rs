@@ -47,7 +47,8 @@ pub(super) struct Kept {
     bytes: usize,
     /// The number of messages stored so far.
     clock: u64,
-    /// The greatest message number in any topic that has been removed: if such a topic is used again, its numbers continue from here.
+    /// The greatest message number in any topic that has been removed: if such a topic is used again, its numbers continue from
+    /// here.
     forgotten: u64,
 }
 

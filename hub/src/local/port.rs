@@ -129,7 +129,8 @@ impl Inbox {
         queue.items.clear();
     }
 
-    /// Adds an item, and wakes the reactor if necessary. A message beyond the limits is dropped, and counted in an [`Item::Missed`].
+    /// Adds an item, and wakes the reactor if necessary. A message beyond the limits is dropped, and counted in an
+    /// [`Item::Missed`].
     pub(super) fn put(self: &Arc<Self>, item: Item) {
         let mut queue = self.lock();
         if queue.reactor.is_none() {
@@ -160,7 +161,8 @@ impl Inbox {
         self.waiting.load(Ordering::Relaxed) == 0
     }
 
-    /// Returns whether the inbox is half full. This reactor then queues what it publishes, which leaves the other half to the others.
+    /// Returns whether the inbox is half full. This reactor then queues what it publishes, which leaves the other half to the
+    /// others.
     pub(super) fn is_congested(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > self.messages / 2
     }

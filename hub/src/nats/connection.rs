@@ -71,8 +71,8 @@ pub(super) struct Connection {
     owed_pong: Cell<bool>,
     /// The flow-control reply that each tail must send when there is room.
     pub(super) owed_words: RefCell<BTreeMap<u64, String>>,
-    /// While the server has to say something: how many of our bytes it had acknowledged when it was asked. It has to speak first, so this is
-    /// set from the beginning.
+    /// While the server has to say something: how many of our bytes it had acknowledged when it was asked. It has to speak first,
+    /// so this is set from the beginning.
     asked: Cell<Option<u64>>,
     /// The next check whether the server is silent.
     idle: RefCell<Option<DelayedCall>>,
@@ -155,8 +155,8 @@ impl Connection {
         self.idle.replace(Some(call));
     }
 
-    /// Aborts the connection to a server that sends but does not read: while PINGs are outstanding, it must answer one or acknowledge
-    /// some of our bytes within [`DEAFNESS`].
+    /// Aborts the connection to a server that sends but does not read: while PINGs are outstanding, it must answer one or
+    /// acknowledge some of our bytes within [`DEAFNESS`].
     fn watch_pongs(self: &Rc<Self>) {
         if self.watches_pongs.replace(true) {
             return;

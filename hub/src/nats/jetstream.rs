@@ -32,8 +32,8 @@ const MOST_REFUSED: u32 = 10;
 const STREAM_NOT_FOUND: u64 = 10_059;
 const STREAM_NAME_IN_USE: u64 = 10_058;
 const NOT_ENABLED: [u64; 2] = [10_039, 10_076];
-/// What passes by itself although its code is not 503: too few nodes for the replicas, a stream or a consumer whose nodes are away, a message
-/// that is being stored already, and too many messages at once.
+/// What passes by itself although its code is not 503: too few nodes for the replicas, a stream or a consumer whose nodes are
+/// away, a message that is being stored already, and too many messages at once.
 const PASSING: [u64; 5] = [10_005, 10_118, 10_119, 10_158, 10_167];
 
 /// Why a request to JetStream failed.
@@ -235,7 +235,8 @@ impl Stream {
         }
     }
 
-    /// A message was not stored. Returns the error for the hub: `NotNow` if it may be stored after the stream was looked up again.
+    /// A message was not stored. Returns the error for the hub: `NotNow` if it may be stored after the stream was looked up
+    /// again.
     fn refused(&self, error: ApiError) -> EngineError {
         let mut state = self.state.borrow_mut();
         let is_nobody = matches!(error, ApiError::Off);
@@ -262,8 +263,8 @@ impl Stream {
         config
     }
 
-    /// Returns the configuration with as many messages and replicas as are wanted; `None` if it has them already. A stream is only ever
-    /// enlarged: others may want more.
+    /// Returns the configuration with as many messages and replicas as are wanted; `None` if it has them already. A stream is
+    /// only ever enlarged: others may want more.
     fn enlarged(&self, info: &StreamInfo) -> Option<Value> {
         let mut config = info.config.clone();
         let wanted = [("max_msgs", Some(self.state.borrow().keep)), ("num_replicas", self.config["num_replicas"].as_u64())];

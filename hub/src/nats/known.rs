@@ -8,9 +8,9 @@ use super::jetstream::StreamInfo;
 
 /// What the engine has seen of each stream; a cheap handle. There is one entry for each stored topic that is subscribed to.
 ///
-/// A server that has lost its disk creates a stream again, and one that was killed may have lost the last messages that it had confirmed.
-/// Message numbers alone do not show this once others have stored enough messages again. So the engine remembers when the stream was
-/// created, and when the last messages were stored.
+/// A server that has lost its disk creates a stream again, and one that was killed may have lost the last messages that it had
+/// confirmed. Message numbers alone do not show this once others have stored enough messages again. So the engine remembers when
+/// the stream was created, and when the last messages were stored.
 #[derive(Clone, Default)]
 pub(super) struct KnownStreams(Rc<RefCell<HashMap<String, Rc<RefCell<Known>>>>>);
 
@@ -55,12 +55,12 @@ impl Known {
     }
 
     /// Remembers the stream as it is now, and forgets messages after `after`, which it no longer has.
-    pub(super) fn note_stream(&mut self, info: &StreamInfo, after: u64) {
+    pub(super) fn record_stream(&mut self, info: &StreamInfo, after: u64) {
         self.created = Some(info.created.clone());
         self.recent.retain(|(number, _)| *number <= after);
     }
 
-    pub(super) fn note_message(&mut self, number: u64, time: u64) {
+    pub(super) fn record_message(&mut self, number: u64, time: u64) {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }

@@ -74,8 +74,8 @@ impl Connection {
         result
     }
 
-    /// Waits until a consumer has sent everything. Its state is requested repeatedly, because fewer messages than announced may be left
-    /// when some are trimmed or expire meanwhile.
+    /// Waits until a consumer has sent everything. Its state is requested repeatedly, because fewer messages than announced may
+    /// be left when some are trimmed or expire meanwhile.
     async fn read_all(
         self: &Rc<Self>,
         stream: &str,

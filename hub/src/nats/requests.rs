@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::connection::{Barrier, Connection};
 use crate::error::EngineError;
 
-/// The minimum time for an answer, from the moment at which the server has seen the request; other clients of JetStream wait as long. A node that
-/// is lost takes requests with it, which are made again after this time or twice as long. The transfer does not count, because the link may be slow
-/// and have a backlog.
+/// The minimum time for an answer, from the moment at which the server has seen the request; other clients of JetStream wait as
+/// long. A node that is lost takes requests with it, which are made again after this time or twice as long. The transfer does not
+/// count, because the link may be slow and have a backlog.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The answer to a request.
@@ -39,8 +39,9 @@ struct Pending {
 
 /// The outstanding requests, in the order in which they were made.
 ///
-/// While there are any, a PING is sent [`TIMEOUT`] after the first request and after each PONG. A PONG arrives after everything that the
-/// server sent before it, so a request that the server had seen at one PONG and has not answered at the next has timed out.
+/// While there are any, a PING is sent [`TIMEOUT`] after the first request and after each PONG. A PONG arrives after everything
+/// that the server sent before it, so a request that the server had seen at one PONG and has not answered at the next has timed
+/// out.
 #[derive(Default)]
 pub(super) struct Requests {
     pending: RefCell<BTreeMap<u64, Pending>>,
@@ -59,8 +60,8 @@ impl Requests {
         }
     }
 
-    /// The server denied a message on `subject`, which it reports once for each message, in their order. If the message was a request, fails
-    /// it and returns true.
+    /// The server denied a message on `subject`, which it reports once for each message, in their order. If the message was a
+    /// request, fails it and returns true.
     pub(super) fn deny(&self, subject: &str, text: &str) -> bool {
         let denied = {
             let mut pending = self.pending.borrow_mut();

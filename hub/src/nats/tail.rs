@@ -24,8 +24,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// A subscription to a topic's stream, through a consumer at the server.
 ///
-/// A consumer is never repaired: if a message is missing or it goes silent, it is replaced by another that begins after the last message
-/// received. Each consumer has its own `sid`, so that messages of the previous one, which may still arrive, are recognized.
+/// A consumer is never repaired: if a message is missing or it goes silent, it is replaced by another that begins after the last
+/// message received. Each consumer has its own `sid`, so that messages of the previous one, which may still arrive, are
+/// recognized.
 pub(super) struct Tail {
     id: InterestId,
     topic: Topic,
@@ -147,8 +148,8 @@ impl Tail {
         connection.api(&format!("CONSUMER.CREATE.{}", stream.name), &body).await.map(drop)
     }
 
-    /// Returns the gap, if any, between the last message received and the first that the stream still has, and the message after which to
-    /// continue.
+    /// Returns the gap, if any, between the last message received and the first that the stream still has, and the message after
+    /// which to continue.
     async fn gap(&self, connection: &Rc<Connection>, stream: &str, info: &StreamInfo) -> Result<Option<(Gap, u64)>, ApiError> {
         let Some(last) = self.last.get() else { return Ok(None) };
         let oldest = info.first_seq - 1;
@@ -156,13 +157,13 @@ impl Tail {
         let is_there = match recent.last() {
             _ if last > info.last_seq => false,
             Some((number, time)) if *number == last => self.time_of(connection, stream, last).await? == Some(*time),
-            // No message is remembered, so the creation time must do. It is less reliable: if the configuration of a stream is changed
-            // after a restart, the server reports the time of the restart.
+            // No message is remembered, so the creation time must do. It is less reliable: if the configuration of a stream is
+            // changed after a restart, the server reports the time of the restart.
             _ => !self.known.borrow().is_another(info),
         };
         if !is_there {
-            // A server that is killed may lose messages that it has confirmed but not yet written, as nats-server 2.9 does. Others may
-            // have stored messages under the same numbers since.
+            // A server that is killed may lose messages that it has confirmed but not yet written, as nats-server 2.9 does.
+            // Others may have stored messages under the same numbers since.
             let after = self.last_that_is_there(connection, stream, &recent).await?;
             return Ok(Some((Gap::Reset, after.unwrap_or(oldest))));
         }
@@ -206,21 +207,21 @@ impl Tail {
             (None, None) => info.last_seq,
         };
         self.last.set(Some(last));
-        self.known.borrow_mut().note_stream(info, last);
-        self.tell_begun(connection);
+        self.known.borrow_mut().record_stream(info, last);
+        self.report_begun(connection);
         if let Some((gap, _)) = gap {
             connection.upstream.missed(self.id, &gap);
         }
     }
 
-    fn tell_begun(&self, connection: &Connection) {
+    fn report_begun(&self, connection: &Connection) {
         if !self.is_told.replace(true) {
             connection.upstream.subscribed(self.id, self.last.get().map(|minor| MessageId { major: 0, minor }));
         }
     }
 
-    /// Replaces the consumer if it is silent for [`SILENCE`]. Because its messages may be delayed on a slow link, a PING is sent first: the
-    /// consumer is replaced only if nothing has arrived before the PONG.
+    /// Replaces the consumer if it is silent for [`SILENCE`]. Because its messages may be delayed on a slow link, a PING is sent
+    /// first: the consumer is replaced only if nothing has arrived before the PONG.
     fn watch(self: &Rc<Self>, connection: &Rc<Connection>) {
         let (tail, there) = (Rc::downgrade(self), Rc::downgrade(connection));
         let call = connection.transport.reactor().call_later(SILENCE, move || {
@@ -289,7 +290,7 @@ impl Tail {
             return;
         }
         self.last.set(Some(place.stream));
-        self.known.borrow_mut().note_message(place.stream, place.time);
+        self.known.borrow_mut().record_message(place.stream, place.time);
         if place.stream > last + 1 {
             // Trimmed or deleted before they could be sent.
             connection.upstream.missed(self.id, &Gap::Trimmed { after: Some(MessageId { major: 0, minor: last }) });

@@ -121,7 +121,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// `$JS.ACK.STREAM.CONSUMER.DELIVERED.STREAM-SEQ.CONSUMER-SEQ.TIME.PENDING`, with two more words after `ACK` in the newer form.
+    /// `$JS.ACK.STREAM.CONSUMER.DELIVERED.STREAM-SEQ.CONSUMER-SEQ.TIME.PENDING`, with two more words after `ACK` in the newer
+    /// form.
     pub(super) fn parse(reply: &str) -> Option<Self> {
         let rest = reply.strip_prefix("$JS.ACK.")?;
         let count = rest.split('.').count();

@@ -117,16 +117,16 @@ impl Session {
         node.send_encoded(&bytes, pending);
     }
 
-    /// The connection to the node that has a slot, as far as is known; the first is a guess. The slot stays with it until it is redirected: on
-    /// another connection, commands might overtake those that were sent before.
+    /// The connection to the node that has a slot, as far as is known; the first is a guess. The slot stays with it until it is
+    /// redirected: on another connection, commands might overtake those that were sent before.
     pub(super) fn node_of(&self, slot: u16) -> Link {
         let guess = || Some(self.main()).filter(|main| !main.has_ended()).or_else(|| self.nodes.any_open());
         let mut slots = self.nodes.slots.borrow_mut();
         slots.entry(slot).or_insert_with(|| guess().unwrap_or_else(|| self.main())).clone()
     }
 
-    /// A node has answered `MOVED SLOT HOST:PORT` or `ASK SLOT HOST:PORT`: sends the command there. After MOVED all commands that were sent
-    /// after it for that slot follow, in order.
+    /// A node has answered `MOVED SLOT HOST:PORT` or `ASK SLOT HOST:PORT`: sends the command there. After MOVED all commands that
+    /// were sent after it for that slot follow, in order.
     pub(super) fn redirected(self: &Rc<Self>, from: &Link, said: &str, pending: Pending) {
         let mut words = said.split(' ');
         let (kind, slot, place) = (words.next(), words.next(), words.next().unwrap_or_default());

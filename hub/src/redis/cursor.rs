@@ -1,7 +1,8 @@
 //! How far a stream has been read, and whether entries after that were trimmed before they were read.
 //!
-//! None were if the last entry that was read is still there. Otherwise they are counted: Redis says how many entries were ever added and how many
-//! there are, hence how many were removed; if that is no more than had been added up to our position, none is missing.
+//! None were if the last entry that was read is still there. Otherwise they are counted: Redis says how many entries were ever
+//! added and how many there are, hence how many were removed; if that is no more than had been added up to our position, none is
+//! missing.
 
 use crate::message::{Gap, MessageId};
 
@@ -39,8 +40,8 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// The start of a subscription that has everything up to `after`, or wants what is added from now on; with the gap, if there is one already.
-    /// `is_kept` says whether there is an entry at `after`.
+    /// The start of a subscription that has everything up to `after`, or wants what is added from now on; with the gap, if there
+    /// is one already. `is_kept` says whether there is an entry at `after`.
     pub(super) fn begin(after: Option<MessageId>, info: Option<StreamInfo>, is_kept: bool) -> (Self, Option<Gap>) {
         let start = Self { at: NOTHING, is_entry: false, added: Some(0) };
         match (after, info) {

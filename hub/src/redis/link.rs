@@ -19,7 +19,8 @@ use super::session::Session;
 /// How long Redis may be silent before it gets a PING, and how long it then has to answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// How many unsent bytes end the connection: more than the longest message, and more than the hub sends before it checks for congestion.
+/// How many unsent bytes end the connection: more than the longest message, and more than the hub sends before it checks for
+/// congestion.
 const WRITE_CAP: usize = 64 * 1024 * 1024;
 
 /// How many bytes may wait for a node that has not accepted the login yet.
@@ -275,7 +276,7 @@ impl Link {
     }
 
     /// Notes that bytes came.
-    pub(super) fn note_heard(&self) {
+    pub(super) fn record_heard(&self) {
         self.0.heard.set(true);
     }
 

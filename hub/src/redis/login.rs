@@ -28,7 +28,8 @@ pub(super) struct Server {
 
 /// Switches to RESP3, logs in, and asks what kind of server it is.
 ///
-/// The commands are sent together, and the first error is returned. An error of CLIENT TRACKING is only noted: live topics do without it.
+/// The commands are sent together, and the first error is returned. An error of CLIENT TRACKING is only noted: live topics do
+/// without it.
 pub(super) fn log_in(link: &Link, address: &RedisAddress) -> Deferred<Server> {
     let (deferred, firer) = Deferred::new();
     let firer = Rc::new(Cell::new(Some(firer)));

@@ -25,7 +25,7 @@ impl Receiving {
 
 impl Protocol for Receiving {
     fn data_received(&mut self, transport: &Transport, data: &[u8]) -> ReactorResult {
-        self.link.note_heard();
+        self.link.record_heard();
         self.receiver.data_received(transport, data)
     }
 
@@ -84,11 +84,11 @@ impl Link {
     fn settle(&self, pending: Pending, answer: Reply) {
         let slot = pending.slot();
         pending.answer.give(Ok(answer));
-        self.note_served(slot);
+        self.record_served(slot);
     }
 
     /// A command for a slot was answered other than by a redirection: the slot is served.
-    fn note_served(&self, slot: Option<u16>) {
+    fn record_served(&self, slot: Option<u16>) {
         if let Some(slot) = slot
             && let Some(session) = self.owner()
         {
@@ -119,7 +119,7 @@ impl Link {
             }
             answer => answer.give(Err(refusal(said))),
         }
-        self.note_served(slot);
+        self.record_served(slot);
     }
 
     fn pushed(&self, data: &[u8], items: &[RangeFrame]) -> Result<(), EngineError> {

@@ -19,8 +19,8 @@ use super::link::Link;
 use super::login::Server;
 use super::tail::Tails;
 
-/// Everything that belongs to one login. It ends when the main connection is lost, or with sharded pub/sub in a cluster, where each topic has its
-/// node, when all connections are; the hub starts over with the next session.
+/// Everything that belongs to one login. It ends when the main connection is lost, or with sharded pub/sub in a cluster, where
+/// each topic has its node, when all connections are; the hub starts over with the next session.
 pub(super) struct Session {
     engine: Weak<Inner>,
     pub(super) address: Rc<RedisAddress>,

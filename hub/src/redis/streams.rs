@@ -139,8 +139,8 @@ impl Session {
         fetched.into_deferred()
     }
 
-    /// Each batch begins with the last entry of the one before: if that is gone, others may be gone as well. A page can report that only at its
-    /// beginning, so it ends before a gap.
+    /// Each batch begins with the last entry of the one before: if that is gone, others may be gone as well. A page can report
+    /// that only at its beginning, so it ends before a gap.
     async fn fetch_after(self: &Rc<Self>, topic: &Topic, after: Option<MessageId>, most: usize) -> Result<Page, EngineError> {
         let (key, mut page, mut batch) = (topic.as_str().as_bytes(), Page::default(), FIRST_BATCH);
         let mut last = after.filter(|after| *after != NOTHING);

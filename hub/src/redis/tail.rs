@@ -1,8 +1,9 @@
 //! Subscriptions to stored topics: following what is added to their streams.
 //!
-//! After a stream was read, Redis reports its next change (`CLIENT TRACKING`), and it is read again, starting with the last entry that was read before:
-//! if that is gone, others may have been trimmed with it, and a gap is reported. So a message costs the same whatever the number of topics, and no
-//! topic needs a connection. With `XREAD BLOCK` every message costs a command that names all topics, and in a cluster every topic a connection.
+//! After a stream was read, Redis reports its next change (`CLIENT TRACKING`), and it is read again, starting with the last entry
+//! that was read before: if that is gone, others may have been trimmed with it, and a gap is reported. So a message costs the
+//! same whatever the number of topics, and no topic needs a connection. With `XREAD BLOCK` every message costs a command that
+//! names all topics, and in a cluster every topic a connection.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -21,11 +22,12 @@ use super::cursor::{Cursor, NOTHING, Read, StreamInfo};
 use super::session::Session;
 use super::streams::{Entry, FIRST_BATCH, answer, next_batch};
 
-/// How often all streams of a cluster are read in any case: a node that gives a slot away reports no change of keys that do not exist.
+/// How often all streams of a cluster are read in any case: a node that gives a slot away reports no change of keys that do not
+/// exist.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A stream that was reported as changed so often in a row without a change is read at most once per [`LONGEST_PAUSE`]; before, after a pause that
-/// doubles each time, from a millisecond on.
+/// A stream that was reported as changed so often in a row without a change is read at most once per [`LONGEST_PAUSE`]; before,
+/// after a pause that doubles each time, from a millisecond on.
 const MOST_IN_VAIN: u32 = 10;
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -53,7 +55,8 @@ struct Tail {
     must_begin: Cell<bool>,
     /// Whether it was reported as changed since it was read.
     is_reported: Cell<bool>,
-    /// How often in a row it was reported without a change, when it was read last because of that, and whether it is to be read after a pause.
+    /// How often in a row it was reported without a change, when it was read last because of that, and whether it is to be read
+    /// after a pause.
     in_vain: Cell<u32>,
     read_at: Cell<Duration>,
     is_put_off: Cell<bool>,
@@ -118,7 +121,7 @@ impl Session {
                 Ok((cursor, gap)) => {
                     tail.cursor.set(cursor);
                     session.upstream.subscribed(id, Some(after.unwrap_or(cursor.at)));
-                    session.tell_gap(&tail, gap);
+                    session.report_gap(&tail, gap);
                     session.read_on(&tail).await;
                 }
                 Err(error) => session.tail_failed(&tail, &error),
@@ -130,9 +133,9 @@ impl Session {
         self.tails.remove(id);
     }
 
-    /// A key that was read has changed, or Redis has forgotten who has read it, because its tracking table was full. Reading such a key puts it back
-    /// into the table in the place of another, so if all were read at once, this would go on without end. What is stored during a pause comes
-    /// when it is over.
+    /// A key that was read has changed, or Redis has forgotten who has read it, because its tracking table was full. Reading such
+    /// a key puts it back into the table in the place of another, so if all were read at once, this would go on without end. What
+    /// is stored during a pause comes when it is over.
     pub(super) fn changed(self: &Rc<Self>, key: &[u8]) {
         let Some(tail) = self.tails.find(key) else { return };
         tail.is_reported.set(true);
@@ -153,7 +156,7 @@ impl Session {
     }
 
     /// A stream was read: notes whether it had changed, if it was reported as changed.
-    fn note_change(&self, tail: &Tail, has_changed: bool) {
+    fn record_change(&self, tail: &Tail, has_changed: bool) {
         let was_reported = tail.is_reported.take();
         if has_changed {
             tail.in_vain.set(0);
@@ -175,7 +178,8 @@ impl Session {
         self.tails.all().iter().for_each(|tail| self.read_soon(tail));
     }
 
-    /// The node with these keys was lost: their streams are begun again after the last entry that was read, on whichever node has them then.
+    /// The node with these keys was lost: their streams are begun again after the last entry that was read, on whichever node has
+    /// them then.
     pub(super) fn tails_lost(self: &Rc<Self>, is_lost: impl Fn(&[u8]) -> bool) {
         for tail in self.tails.all().iter().filter(|tail| is_lost(tail.topic.as_str().as_bytes())) {
             tail.must_begin.set(true);
@@ -230,7 +234,7 @@ impl Session {
         let (cursor, gap) = self.ask_beginning(tail, Some(at)).answered().await?;
         tail.cursor.set(cursor);
         tail.is_stale.set(true);
-        self.tell_gap(tail, gap);
+        self.report_gap(tail, gap);
         Ok(())
     }
 
@@ -258,15 +262,15 @@ impl Session {
         tail.batch.set(next_batch(count, entries.iter().map(Entry::bytes).sum()));
         let gap = cursor.advance(read, info);
         let before = tail.cursor.replace(cursor).at;
-        self.note_change(tail, gap.is_some() || cursor.at != before);
-        self.tell_gap(tail, gap);
+        self.record_change(tail, gap.is_some() || cursor.at != before);
+        self.report_gap(tail, gap);
         for entry in entries.into_iter().filter(|entry| entry.id > before) {
             self.upstream.message(tail.id, &entry.into_message(&tail.topic));
         }
         Ok(())
     }
 
-    fn tell_gap(&self, tail: &Tail, gap: Option<Gap>) {
+    fn report_gap(&self, tail: &Tail, gap: Option<Gap>) {
         if let Some(gap) = gap {
             self.upstream.missed(tail.id, &gap);
         }

@@ -1,4 +1,5 @@
-//! A process is replaced while people talk: HAProxy sends it no new connections, its members leave when they like, and no line is lost.
+//! A process is replaced while people talk: HAProxy sends it no new connections, its members leave when they like, and no line is
+//! lost.
 
 use crate::broker::Broker;
 use crate::diary::{Diary, Pages};
@@ -11,7 +12,7 @@ fn replaced(broker: Option<Broker>) {
     let diary = Diary::default();
     let people = People::talk(&cluster.haproxy.address(), &diary);
     diary.wait_until_everybody_talks("everybody comes and talks");
-    cluster.tell_haproxy("set server processes/one state drain");
+    cluster.haproxy_command("set server processes/one state drain");
     diary.wait_until_everybody_talks("everybody talks while the process is drained");
     let members = members(&cluster.one, &cluster.two, &diary);
     assert!(!members.is_empty() && members.len() < PEOPLE.len(), "{members:?} are on the first process");
@@ -26,7 +27,7 @@ fn replaced(broker: Option<Broker>) {
     }
     diary.wait_until_everybody_talks("everybody talks while the process is away");
     cluster.one.again();
-    cluster.tell_haproxy("set server processes/one state ready");
+    cluster.haproxy_command("set server processes/one state ready");
     diary.wait_until("HAProxy sees the new one", |_| status(&cluster) == "UP");
     // leastconn: it has nobody yet.
     let mut newcomer = Guest::asked(&cluster.haproxy.address());
@@ -80,7 +81,7 @@ fn status(cluster: &Cluster) -> String {
 
 /// A field of what HAProxy says of the first process; the first has the number 1.
 fn field(cluster: &Cluster, number: usize) -> String {
-    let said = cluster.tell_haproxy("show stat processes 4 -1");
+    let said = cluster.haproxy_command("show stat processes 4 -1");
     let line = said.lines().find(|line| line.starts_with("processes,one,")).unwrap_or_else(|| panic!("{said}"));
     line.split(',').nth(number - 1).unwrap_or_default().to_owned()
 }

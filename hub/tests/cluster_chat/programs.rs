@@ -49,7 +49,8 @@ impl Program {
         })
     }
 
-    /// HAProxy with the example's own configuration, which is told what to do by a socket at `admin`; none where it is not installed.
+    /// HAProxy with the example's own configuration, which is told what to do by a socket at `admin`; none where it is not
+    /// installed.
     pub(crate) fn haproxy(one: u16, two: u16, admin: PathBuf) -> Option<Self> {
         let installed = ["haproxy", "/usr/sbin/haproxy"]
             .into_iter()
@@ -187,7 +188,7 @@ impl Cluster {
     }
 
     /// Has HAProxy do something, and gives what it says to that.
-    pub(crate) fn tell_haproxy(&self, command: &str) -> String {
+    pub(crate) fn haproxy_command(&self, command: &str) -> String {
         let mut stream = UnixStream::connect(admin(&self.broker)).expect("it listens there");
         stream.write_all(format!("{command}\n").as_bytes()).unwrap();
         let mut said = String::new();

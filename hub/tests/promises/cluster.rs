@@ -121,7 +121,8 @@ impl Load {
         }
     }
 
-    /// What was confirmed was heard by all, at its place, and nobody was told of a gap in it. Who lost a connection was told of it.
+    /// What was confirmed was heard by all, at its place, and nobody was told of a gap in it. Who lost a connection was told of
+    /// it.
     fn check(&self) {
         for peer in &self.peers {
             let messages = peer.kept.messages();

@@ -9,8 +9,8 @@ use torsade::simulated::Simulation;
 
 /// A deadline that starts when this is made.
 ///
-/// Beside a real broker it is an entry of the test's own, which the broker forgets after that time: however slow the machine is, what
-/// the broker was to forget earlier is gone once this is.
+/// Beside a real broker it is an entry of the test's own, which the broker forgets after that time: however slow the machine is,
+/// what the broker was to forget earlier is gone once this is.
 pub enum Deadline {
     Simulated { simulation: Simulation, end: Duration },
     Redis { client: Client, name: String },

@@ -77,9 +77,11 @@ impl Heard {
         events.iter().map(text).collect()
     }
 
-    /// Asserts that no [numbered](numbered) message arrived twice or out of order, and that a gap was reported wherever one is missing.
+    /// Asserts that no [numbered](numbered) message arrived twice or out of order, and that a gap was reported wherever one is
+    /// missing.
     ///
-    /// `published` has the number of each publisher's messages: if the last ones are missing, a gap must have been reported at the end.
+    /// `published` has the number of each publisher's messages: if the last ones are missing, a gap must have been reported at
+    /// the end.
     pub fn check(&self, who: &str, published: &HashMap<String, u64>) {
         for (publisher, count) in published {
             let seen = self.holes(who, publisher);
@@ -117,7 +119,8 @@ impl Heard {
         seen
     }
 
-    /// Asserts that each stored message of a publisher arrived once and in order: all `count`, or all from the first one that arrived.
+    /// Asserts that each stored message of a publisher arrived once and in order: all `count`, or all from the first one that
+    /// arrived.
     pub fn check_kept(&self, who: &str, publisher: &str, count: u64, from_the_first: bool) {
         let messages = self.messages();
         assert!(messages.windows(2).all(|pair| pair[0].id() < pair[1].id()), "{who} heard ids out of order");

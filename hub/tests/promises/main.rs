@@ -1,5 +1,5 @@
-//! What a hub promises: each case over the engine in one process, a scripted Redis and a scripted NATS in the simulated network, and a
-//! real `redis-server` and `nats-server` on the loopback. What is not installed is skipped with a message.
+//! What a hub promises: each case over the engine in one process, a scripted Redis and a scripted NATS in the simulated network,
+//! and a real `redis-server` and `nats-server` on the loopback. What is not installed is skipped with a message.
 //!
 //! A case is a test per world: `cargo test -p torsade-hub --test promises newcomer` runs one case in all of them,
 //! `cargo test -p torsade-hub --test promises ::scripted_nats` one world's cases.

@@ -1,5 +1,5 @@
-//! Random faults by seed in the simulated network, while everybody publishes: partitions, slow links, lost connections, kills of the
-//! broker and of processes. Whatever happens, the promises hold.
+//! Random faults by seed in the simulated network, while everybody publishes: partitions, slow links, lost connections, kills of
+//! the broker and of processes. Whatever happens, the promises hold.
 //!
 //! More seeds: `TORSADE_SEEDS=1000 cargo test -p torsade-hub --test promises partitions`
 
@@ -62,9 +62,9 @@ struct Trouble {
     kills: usize,
 }
 
-/// Everything fails from time to time, and some sockets carry only 1000 bytes a second. What is drawn for a socket stays after the faults are
-/// removed. So such a socket does not get a one-byte buffer as well: in one-byte segments, 1000 bytes a second with their headers would carry
-/// less than the brokers' heartbeats.
+/// Everything fails from time to time, and some sockets carry only 1000 bytes a second. What is drawn for a socket stays after
+/// the faults are removed. So such a socket does not get a one-byte buffer as well: in one-byte segments, 1000 bytes a second
+/// with their headers would carry less than the brokers' heartbeats.
 fn slow() -> Faults {
     let Faults { receive_buffer, send_buffer, .. } = Faults::lossy();
     Faults { receive_buffer, send_buffer, slow: 0.1, ..Faults::hostile() }

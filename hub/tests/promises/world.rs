@@ -215,8 +215,8 @@ impl World {
         assert!(error.is_none(), "{topic}: {error:?}");
     }
 
-    /// Runs until a subscription has begun: says something that [`Heard`] does not count, until it is heard. Less and less often, since a
-    /// connection that takes 1000 bytes a second has to take all of it.
+    /// Runs until a subscription has begun: says something that [`Heard`] does not count, until it is heard. Less and less often,
+    /// since a connection that takes 1000 bytes a second has to take all of it.
     pub fn until_heard(&self, publisher: &Hub, topic: &str, ears: &Heard) {
         let (before, mut wait) = (ears.greetings(), Duration::from_millis(2));
         self.repeat_until(&format!("a greeting on {topic}"), || {

@@ -1,4 +1,5 @@
-//! A real cluster of three nodes: sharded pub/sub, streams and presence use the nodes that have their slots, and follow the slots.
+//! A real cluster of three nodes: sharded pub/sub, streams and presence use the nodes that have their slots, and follow the
+//! slots.
 
 use std::time::Duration;
 

@@ -21,7 +21,8 @@ pub enum Program {
     Nats,
 }
 
-/// A broker of its own port and folder, which keeps on disk what it has confirmed; killed, and its folder removed, when it is dropped.
+/// A broker of its own port and folder, which keeps on disk what it has confirmed; killed, and its folder removed, when it is
+/// dropped.
 pub struct Broker {
     program: Program,
     settings: String,
@@ -52,8 +53,8 @@ impl Broker {
         Self::with_settings(Program::Nats, "")
     }
 
-    /// Starts a broker with further lines in its configuration, in which `{port}` and `{folder}` stand for its own. Where they name
-    /// a port (as for TLS), the one that is given here is not replaced.
+    /// Starts a broker with further lines in its configuration, in which `{port}` and `{folder}` stand for its own. Where they
+    /// name a port (as for TLS), the one that is given here is not replaced.
     pub fn with_settings(program: Program, settings: &str) -> Option<Self> {
         if !is_installed(program) {
             return None;

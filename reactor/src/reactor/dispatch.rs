@@ -166,7 +166,7 @@ impl Reactor {
 
     /// Notes that a callback is about to be made; its name is reported if it takes long.
     #[inline]
-    pub fn note_callback(&self, callback: &'static str) {
+    pub fn record_callback(&self, callback: &'static str) {
         if self.0.calls.callback.get().is_some() {
             self.end_callback_before();
         }

@@ -134,7 +134,7 @@ impl Source for Watched {
                 let Some(mut call) = self.call.take() else { return };
                 // The system reports readiness once. Checking again in the next turn covers what the callback leaves unread.
                 self.reactor.requeue(self.token.get(), Ready::NONE);
-                self.reactor.note_callback("a call for a descriptor");
+                self.reactor.record_callback("a call for a descriptor");
                 let called = catch(|| call(ready));
                 if let Err(panic) = called {
                     report_error("watch", format_args!("{} ended: its call {panic}", self.describe()));

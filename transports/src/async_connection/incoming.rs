@@ -138,7 +138,8 @@ impl Factory for Accepting {
     }
 }
 
-/// The protocol of an accepted connection, which it puts into the queue once the connection is ready (with TLS, after the handshake).
+/// The protocol of an accepted connection, which it puts into the queue once the connection is ready (with TLS, after the
+/// handshake).
 struct Accepted {
     queue: Rc<Queue>,
     protocol: AsyncProtocol,

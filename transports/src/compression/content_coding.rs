@@ -48,8 +48,8 @@ pub use content_encoder::ContentEncoder;
 
 use torsade_protocols::Format;
 
-/// Returns the format of a content coding by its name in `Content-Encoding`: `gzip`, `x-gzip`, `deflate` or `zstd`, ignoring case;
-/// `None` for any other, including `identity`.
+/// Returns the format of a content coding by its name in `Content-Encoding`: `gzip`, `x-gzip`, `deflate` or `zstd`, ignoring
+/// case; `None` for any other, including `identity`.
 ///
 /// [`Format::name`] is the inverse. Several codings of a body are listed in the order in which they were applied; decode the
 /// last one first.

@@ -52,7 +52,8 @@ pub(super) struct Decoder {
     given: u64,
     /// Bytes after its end that were dropped.
     dropped: u64,
-    /// Its share of the memory of all decoders, with the codec; no codec before the first byte of a stream, since codecs are large.
+    /// Its share of the memory of all decoders, with the codec; no codec before the first byte of a stream, since codecs are
+    /// large.
     share: Share,
     options: Decompression,
     /// Bytes taken since the last plain byte was output.
@@ -150,7 +151,8 @@ impl Decoder {
         self.share.too_much()
     }
 
-    /// Like [`read`](Self::read), without a limit on work, for decoders outside of a connection; removes what it has read from `wire`.
+    /// Like [`read`](Self::read), without a limit on work, for decoders outside of a connection; removes what it has read from
+    /// `wire`.
     pub(super) fn read_from(&mut self, wire: &mut &[u8], plain: &mut Vec<u8>, room: usize) -> Result<Outcome, DecompressError> {
         let (work, limit) = (Work::unlimited(), plain.len().saturating_add(room));
         loop {

@@ -35,8 +35,8 @@ pub(super) const NOBODY: Token = Token::from_usize(usize::MAX);
 /// The memory of all decoders of one reactor, and its limit.
 ///
 /// A decoder that grows gets what it needs, up to half of the limit. Above the limit the least active give way, one after the
-/// other: those that hold most for each byte that they were sent lately. So a peer that has many decoders, and keeps them awake with
-/// a byte now and then, loses them before one that is used; to keep a window, a peer has to send as much for its size as
+/// other: those that hold most for each byte that they were sent lately. So a peer that has many decoders, and keeps them awake
+/// with a byte now and then, loses them before one that is used; to keep a window, a peer has to send as much for its size as
 /// others do. Decoders that hold less than the average come last: large windows take nothing from them.
 ///
 /// Memory that is not paid for, beyond [`FREE`] and [`PAID`], has a lower limit, and gives way only to its own

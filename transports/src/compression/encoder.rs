@@ -29,8 +29,8 @@ const MANUAL_IDLE: Duration = Duration::from_secs(1);
 /// One outgoing stream.
 ///
 /// Guaranteed for every format: nothing is sent before the first byte is written or a flush is requested, and then header and
-/// announcement come first; after a flush the peer can read everything written so far; the end is written at most once, and only to
-/// a stream that was opened; nothing is written after it.
+/// announcement come first; after a flush the peer can read everything written so far; the end is written at most once, and only
+/// to a stream that was opened; nothing is written after it.
 pub(super) struct Encoder {
     codec: AnyCodec,
     announce: bool,

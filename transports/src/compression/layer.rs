@@ -189,8 +189,8 @@ impl CompressionLayer {
 
     /// Flushes, and makes what is written next independent of what was written before.
     ///
-    /// Before and after a secret, this keeps the lengths of other compressed bytes from revealing it. A zstd stream goes on in a new
-    /// frame, which every reader of several frames accepts (ours does by default).
+    /// Before and after a secret, this keeps the lengths of other compressed bytes from revealing it. A zstd stream goes on in a
+    /// new frame, which every reader of several frames accepts (ours does by default).
     pub(crate) fn barrier(&mut self, wire: &mut Vec<u8>, now: Duration) -> Result<(), Reason> {
         self.outgoing(|encoder| encoder.barrier(wire, now))
     }

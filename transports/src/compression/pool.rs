@@ -1,8 +1,8 @@
 //! The encoders of a whole reactor, lent to the streams that are being written.
 //!
 //! A deflate encoder takes 300 KB (zlib-rs), and after a flush it holds nothing that the decoder needs, except bits of the last
-//! byte. So an idle connection gives its encoder back and keeps only its history. When it writes again, any encoder that is reset and
-//! primed with *that connection's own* history can go on.
+//! byte. So an idle connection gives its encoder back and keeps only its history. When it writes again, any encoder that is reset
+//! and primed with *that connection's own* history can go on.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,8 +27,8 @@ pub(crate) type SharedPool = Rc<RefCell<EncoderPool>>;
 ///
 /// Each encoder is free, or lent under a [`Lease`]. A lease is valid until the borrower gives it back or, once its reader has
 /// everything, until another borrower gets the encoder: a borrower therefore checks [`holds`](Self::holds) before each use. An
-/// encoder that has bytes which the reader still needs is never taken away. One that only has bits of the last byte may be: the pool
-/// then brings that stream to a byte boundary, and keeps the resulting bytes until the stream asks for them
+/// encoder that has bytes which the reader still needs is never taken away. One that only has bits of the last byte may be: the
+/// pool then brings that stream to a byte boundary, and keeps the resulting bytes until the stream asks for them
 /// ([`take_owed`](Self::take_owed)). The pool never calls code of others.
 pub(crate) struct EncoderPool {
     /// The memory of the same reactor's decoders, which are not shared, but have a common limit.

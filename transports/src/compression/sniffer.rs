@@ -18,10 +18,10 @@ const HOLD_MORE: Duration = Duration::from_secs(2);
 
 /// The receiving side while nothing has been announced.
 ///
-/// Every byte is delivered once, in order, unless it is part of an announcement, and none is delivered while an announcement
-/// may begin with it. But bytes that another program may have written are held back only for a limited time, since that program may
-/// wait for an answer. If the rest of an announcement comes later, its beginning was already delivered as plain: the sniffer still
-/// notices, and returns [`Found::Split`], so that the connection ends with an error instead of garbled data.
+/// Every byte is delivered once, in order, unless it is part of an announcement, and none is delivered while an announcement may
+/// begin with it. But bytes that another program may have written are held back only for a limited time, since that program may
+/// wait for an answer. If the rest of an announcement comes later, its beginning was already delivered as plain: the sniffer
+/// still notices, and returns [`Found::Split`], so that the connection ends with an error instead of garbled data.
 #[derive(Default)]
 pub(super) struct Sniffer {
     /// Whether it also looks in mid-stream, not only at the first byte.

@@ -21,8 +21,8 @@ use stage::{AnyLayer, Stage};
 ///
 /// Guaranteed: every byte goes through all layers in their order, whenever they were switched on, and none overtakes
 /// another. Inwards, one call produces at most one buffer of plain bytes, and a layer gets input from below only when it has used
-/// up its own, so that each holds back a bounded amount. What was produced before an error is delivered before the error. One layer
-/// after the other gets the end of the wire, each when nothing is left for it to read.
+/// up its own, so that each holds back a bounded amount. What was produced before an error is delivered before the error. One
+/// layer after the other gets the end of the wire, each when nothing is left for it to read.
 #[derive(Default)]
 pub(crate) struct Chain {
     stages: Vec<Stage>,

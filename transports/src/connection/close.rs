@@ -70,8 +70,8 @@ impl StreamConnection {
             return;
         }
         state.outgoing.end();
-        // This fails after a reset, which reading will find. A socket that itself has ended is closed now, and needs no FIN; the end
-        // of a layer alone does not mean that.
+        // This fails after a reset, which reading will find. A socket that itself has ended is closed now, and needs no FIN; the
+        // end of a layer alone does not mean that.
         if !state.socket_ended
             && let Some(stream) = &state.stream
             && let Err(error) = stream.shutdown_write()
@@ -179,7 +179,7 @@ impl StreamConnection {
         let Some(mut protocol) = self.protocol.take() else { return };
         let transport = self.transport();
         let callback = Callback::ConnectionLost(reason);
-        self.shared.reactor.note_callback(callback.name());
+        self.shared.reactor.record_callback(callback.name());
         self.observe(callback);
         if let Err(failed) = call_out(|| callback.dispatch(&mut *protocol, &transport)) {
             self.report_fault(callback.name(), &failed);

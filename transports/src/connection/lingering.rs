@@ -1,10 +1,10 @@
 //! A socket that outlives its connection.
 //!
-//! When everything was sent, a protocol that is closing has nothing left to wait for, and gets `connection_lost`. But the socket has
-//! to stay open for a while: closing a socket that has unread input, or still gets some, makes the system send
-//! a reset, and a reset may destroy data that the peer has not read yet. So the socket is kept here, and its input is dropped,
-//! until the peer ends its stream. The peer has [`CloseTimeout::linger`] for that once it has acknowledged everything; if it
-//! stops acknowledging for [`CloseTimeout::flush`] before that, the socket is reset.
+//! When everything was sent, a protocol that is closing has nothing left to wait for, and gets `connection_lost`. But the socket
+//! has to stay open for a while: closing a socket that has unread input, or still gets some, makes the system send a reset, and a
+//! reset may destroy data that the peer has not read yet. So the socket is kept here, and its input is dropped, until the peer
+//! ends its stream. The peer has [`CloseTimeout::linger`] for that once it has acknowledged everything; if it stops acknowledging
+//! for [`CloseTimeout::flush`] before that, the socket is reset.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -88,7 +88,8 @@ pub(super) enum Outgoing {
     Finished,
     /// Our end of stream was sent.
     Ended,
-    /// The system has refused to send; `Rare::refusal` has the error. It is not reported before the peer's earlier input was read.
+    /// The system has refused to send; `Rare::refusal` has the error. It is not reported before the peer's earlier input was
+    /// read.
     Failed,
 }
 

@@ -17,7 +17,8 @@ use super::state::State;
 /// The unsent bytes up to which a new pull producer is asked for the first time.
 const FRESH_UNSENT: usize = 16 << 10;
 
-/// The most and the fewest bytes of a file that are sent per turn; the fewest even if little [work](torsade_protocols::spi::Work) is left.
+/// The most and the fewest bytes of a file that are sent per turn; the fewest even if little [work](torsade_protocols::spi::Work)
+/// is left.
 const MOST_SENT: u64 = 1 << 20;
 const LEAST_SENT: u64 = 16 << 10;
 

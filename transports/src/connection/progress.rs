@@ -65,8 +65,8 @@ impl Progress {
 }
 
 impl StreamConnection {
-    /// How much of what was written the peer has acknowledged. The system is asked only if it has taken something since the peer had
-    /// everything: checking an idle connection costs no system calls.
+    /// How much of what was written the peer has acknowledged. The system is asked only if it has taken something since the peer
+    /// had everything: checking an idle connection costs no system calls.
     pub(super) fn count_delivered(&self) -> Delivery {
         let state = self.state.borrow();
         let asked = state.stream.as_ref().filter(|_| self.in_flight.get());

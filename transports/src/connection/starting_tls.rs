@@ -7,8 +7,8 @@ use torsade_reactor::spi::Ready;
 use super::StreamConnection;
 
 impl ConnectionTls for StreamConnection {
-    /// Puts TLS next to the wire. Bytes that came in plaintext after the switch end the connection, unless the caller says that they
-    /// are TLS.
+    /// Puts TLS next to the wire. Bytes that came in plaintext after the switch end the connection, unless the caller says that
+    /// they are TLS.
     fn start_tls(&self, config: &TlsConfig, rest: &[u8], already: AlreadyReceived) -> Result<(), StartTlsError> {
         let mut state = self.state.borrow_mut();
         if state.check_open().is_err() || state.outgoing.is_ending() || state.incoming.wire_has_ended() {

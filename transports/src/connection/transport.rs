@@ -143,7 +143,7 @@ impl Connection for StreamConnection {
             state.is_reading() && !state.is_handshaking()
         };
         if wanted && self.work.take(weight::MESSAGE) {
-            self.work.note_wanted();
+            self.work.record_wanted();
             return true;
         }
         if wanted {

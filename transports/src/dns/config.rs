@@ -25,11 +25,11 @@ const DOMAINS: usize = 32;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made with the update syntax")]
 pub struct DnsConfig {
-    /// The servers, in the order in which they are asked: the next one if one does not answer in time, cannot be reached, or reports
-    /// an error. They must be recursive, as a provider's are. Default: this host's, on port 53.
+    /// The servers, in the order in which they are asked: the next one if one does not answer in time, cannot be reached, or
+    /// reports an error. They must be recursive, as a provider's are. Default: this host's, on port 53.
     pub servers: Vec<SocketAddr>,
-    /// The domains to append to names. A name with fewer than [`ndots`](Self::ndots) dots is tried with these domains before it is
-    /// tried alone; other names are tried alone first; a name that ends in a dot, only alone. Default: none.
+    /// The domains to append to names. A name with fewer than [`ndots`](Self::ndots) dots is tried with these domains before it
+    /// is tried alone; other names are tried alone first; a name that ends in a dot, only alone. Default: none.
     pub search: Vec<String>,
     /// See [`search`](Self::search). Default 1.
     pub ndots: usize,
@@ -58,8 +58,8 @@ impl DnsConfig {
     /// Reads the text of `/etc/resolv.conf`: `nameserver` (the first three), `search` and `domain`, and of the `options`
     /// `ndots`, `timeout`, `attempts` and `rotate`.
     ///
-    /// Everything else is ignored, as are servers with an invalid address. Values are limited as in the system's resolver: 15 dots,
-    /// 30 s, 5 attempts. Source: resolv.conf(5).
+    /// Everything else is ignored, as are servers with an invalid address. Values are limited as in the system's resolver: 15
+    /// dots, 30 s, 5 attempts. Source: resolv.conf(5).
     #[must_use]
     pub fn from_resolv_conf(text: &str) -> Self {
         let mut config = Self { servers: Vec::new(), ..Self::default() };

@@ -25,10 +25,10 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// A [`Resolver`] that asks name servers itself, on the loop: no thread waits for an answer, and answers are cached for as
 /// long as they are valid.
 ///
-/// A name is first looked up in the table of [hosts](Self::with_hosts); `localhost` and names that end in it are this host (RFC 6761,
-/// 6.3). Then both families are asked for in parallel, for each name that the [search list](DnsConfig::search) derives, until one
-/// has an address. Once there are IPv4 addresses, the look-up waits 50 ms longer for IPv6 ones (RFC 8305, 3), so that a server
-/// that ignores questions for IPv6 delays nobody. In the other order it waits for the IPv4 addresses: a host without IPv6
+/// A name is first looked up in the table of [hosts](Self::with_hosts); `localhost` and names that end in it are this host (RFC
+/// 6761, 6.3). Then both families are asked for in parallel, for each name that the [search list](DnsConfig::search) derives,
+/// until one has an address. Once there are IPv4 addresses, the look-up waits 50 ms longer for IPv6 ones (RFC 8305, 3), so that a
+/// server that ignores questions for IPv6 delays nobody. In the other order it waits for the IPv4 addresses: a host without IPv6
 /// connectivity needs them. The addresses are sorted by the precedence of RFC 6724, IPv6 first.
 ///
 /// A question goes to one server after another, by UDP from a port of its own with a random id, and again by TCP if the answer

@@ -10,8 +10,8 @@ use torsade_reactor::{Deferred, Failure, Firer, Reactor, Result};
 use super::query::Query;
 use crate::endpoints::reactor_endpoints::ReactorEndpoints;
 
-/// The longest answer that is read, in bytes: about 500 addresses. The worst message of this length, whose names are long chains of
-/// pointers, takes 2 ms to parse, and the time grows with the square of the length.
+/// The longest answer that is read, in bytes: about 500 addresses. The worst message of this length, whose names are long chains
+/// of pointers, takes 2 ms to parse, and the time grows with the square of the length.
 const LONGEST: usize = 8 << 10;
 
 /// The Deferred that waits for the answer, once the connection is established.

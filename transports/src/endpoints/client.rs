@@ -23,8 +23,8 @@ use crate::tls::TlsClientConfig;
 ///
 /// It is a plain value, which can be used again and again by [`connect`](crate::ReactorEndpoints::connect) and
 /// [`connect_protocol`](crate::ReactorEndpoints::connect_protocol); nothing happens before. `parse` reads it from text, and
-/// `to_string` writes it; `torsade::manual::endpoints` lists all texts, with their parts and defaults. Compression is always inside
-/// TLS, whatever the order of the calls.
+/// `to_string` writes it; `torsade::manual::endpoints` lists all texts, with their parts and defaults. Compression is always
+/// inside TLS, whatever the order of the calls.
 ///
 /// # Examples
 /// ```
@@ -120,9 +120,10 @@ impl ClientEndpoint {
     /// Makes an endpoint that starts a program for each connection: we write to its standard input and read its standard output.
     ///
     /// The [`Command`] says everything else. The program's standard error is logged as warnings, unless it is
-    /// [`Null`](torsade_reactor::ChildDescriptor::Null) or something else that is not a pipe. The peer's stream ends when the program
-    /// ends, even if the program has closed its output before; with an exit status other than 0, or a signal, the connection is lost
-    /// with that error. Closing the connection closes the program's input and output, which ends most programs; aborting kills it.
+    /// [`Null`](torsade_reactor::ChildDescriptor::Null) or something else that is not a pipe. The peer's stream ends when the
+    /// program ends, even if the program has closed its output before; with an exit status other than 0, or a signal, the
+    /// connection is lost with that error. Closing the connection closes the program's input and output, which ends most
+    /// programs; aborting kills it.
     ///
     /// # Examples
     /// ```

@@ -8,8 +8,8 @@ use torsade_protocols::{EndpointError, HostPort};
 use super::client::ClientEndpoint;
 use super::server::ServerEndpoint;
 
-/// What can be passed as an endpoint to listen on ([`ServerEndpoint`]) or to connect to ([`ClientEndpoint`]): the endpoint itself,
-/// text, or a `SocketAddr`; to connect to, also a [`HostPort`].
+/// What can be passed as an endpoint to listen on ([`ServerEndpoint`]) or to connect to ([`ClientEndpoint`]): the endpoint
+/// itself, text, or a `SocketAddr`; to connect to, also a [`HostPort`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an endpoint",
     note = "write it as text, `\"tcp:8000\"` to listen or `\"tcp:localhost:8000\"` to connect, or make a `ServerEndpoint` or a `ClientEndpoint`"

@@ -16,8 +16,8 @@ pub trait ReactorEndpoints {
     /// Listens on `endpoint`; `factory` builds a protocol for each connection.
     ///
     /// # Errors
-    /// [`ListenError::Endpoint`] if the text is not an endpoint; [`Configuration`](ListenError::Configuration) if a file that it names
-    /// cannot be used; otherwise as [`listen_tcp`](crate::ReactorTcp::listen_tcp) and its siblings.
+    /// [`ListenError::Endpoint`] if the text is not an endpoint; [`Configuration`](ListenError::Configuration) if a file that it
+    /// names cannot be used; otherwise as [`listen_tcp`](crate::ReactorTcp::listen_tcp) and its siblings.
     ///
     /// # Examples
     /// ```
@@ -36,8 +36,8 @@ pub trait ReactorEndpoints {
     /// Connects to `endpoint`; `factory` builds the protocol once the connection is established.
     ///
     /// # Errors
-    /// [`ConnectError::Endpoint`] if the text is not an endpoint; [`Configuration`](ConnectError::Configuration) if a file that it names
-    /// cannot be used; `ShuttingDown`. All other errors are reported to the factory.
+    /// [`ConnectError::Endpoint`] if the text is not an endpoint; [`Configuration`](ConnectError::Configuration) if a file that
+    /// it names cannot be used; `ShuttingDown`. All other errors are reported to the factory.
     ///
     /// # Examples
     /// A client that reconnects whenever it has lost its server:
@@ -53,11 +53,11 @@ pub trait ReactorEndpoints {
         E: IntoEndpoint<ClientEndpoint>,
         F: ClientFactory + 'static;
 
-    /// Connects one protocol to `endpoint`. The Deferred gives its handle once the connection is ready to use: with TLS, after the
-    /// handshake.
+    /// Connects one protocol to `endpoint`. The Deferred gives its handle once the connection is ready to use: with TLS, after
+    /// the handshake.
     ///
-    /// The handle of a plain protocol is its [`Transport`](torsade_protocols::Transport); a pair `(protocol, handle)` gives its handle,
-    /// see [`Offer`]. The Deferred fires after the protocol's `connection_made`. Cancelling it, as
+    /// The handle of a plain protocol is its [`Transport`](torsade_protocols::Transport); a pair `(protocol, handle)` gives its
+    /// handle, see [`Offer`]. The Deferred fires after the protocol's `connection_made`. Cancelling it, as
     /// [`add_timeout`](Deferred::add_timeout) does, ends the attempt; dropping it does not.
     ///
     /// # Errors

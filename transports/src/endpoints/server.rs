@@ -23,9 +23,9 @@ use crate::tls::TlsServerConfig;
 
 /// Where to listen, and which layers connections begin with.
 ///
-/// It is a plain value, which [`listen`](crate::ReactorEndpoints::listen) can use again and again; nothing happens before. `parse`
-/// reads it from text, and `to_string` writes it; `torsade::manual::endpoints` lists all texts, with their parts and defaults. On the
-/// wire the proxy's header comes first, then TLS, and compression inside TLS, whatever the order of the calls.
+/// It is a plain value, which [`listen`](crate::ReactorEndpoints::listen) can use again and again; nothing happens before.
+/// `parse` reads it from text, and `to_string` writes it; `torsade::manual::endpoints` lists all texts, with their parts and
+/// defaults. On the wire the proxy's header comes first, then TLS, and compression inside TLS, whatever the order of the calls.
 ///
 /// # Examples
 /// ```
@@ -111,8 +111,8 @@ impl ServerEndpoint {
         Self::new(Place::Unix(name.into()))
     }
 
-    /// Makes an endpoint for a socket that systemd, or a service manager with the same protocol, has passed to this program: by its
-    /// index from 0, or by its name.
+    /// Makes an endpoint for a socket that systemd, or a service manager with the same protocol, has passed to this program: by
+    /// its index from 0, or by its name.
     ///
     /// Listening takes the socket, once per process; a second attempt is an error. The system says whether it is a TCP or a UNIX
     /// socket. Its backlog was set where it was opened. Other processes may accept from the same socket, so one
@@ -152,8 +152,8 @@ impl ServerEndpoint {
         Self::new(Place::Inherited(InheritedPlace::own(socket.into())))
     }
 
-    /// Makes an endpoint for standard input and output, as in [`standard_io`](crate::ReactorStdio::standard_io): its only connection
-    /// is made in the first turn.
+    /// Makes an endpoint for standard input and output, as in [`standard_io`](crate::ReactorStdio::standard_io): its only
+    /// connection is made in the first turn.
     ///
     /// The port stays open, without further connections, until [`stop_listening`](Port::stop_listening). Only one connection of a
     /// process can use them at a time: otherwise listening fails with `ResourceBusy`.

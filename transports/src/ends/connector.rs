@@ -87,7 +87,7 @@ impl StreamConnector {
         })
     }
 
-    fn tell_start(self: &Rc<Self>) {
+    fn report_start(self: &Rc<Self>) {
         if !self.started.replace(true) {
             self.call_factory("start_factory", |factory, _| {
                 factory.start_factory();
@@ -98,7 +98,7 @@ impl StreamConnector {
     }
 
     fn begin(self: &Rc<Self>) {
-        self.tell_start();
+        self.report_start();
         if !matches!(*self.phase.borrow(), Phase::Starting) {
             // Ended in the hook.
             return;
@@ -257,7 +257,7 @@ impl StreamConnector {
 
     /// Reports a hook of the factory to the event log.
     fn observe(&self, hook: &'static str) {
-        self.shared.reactor.note_callback(hook);
+        self.shared.reactor.record_callback(hook);
         let subject = || Subject::Connector { destination: self.destination.to_string() };
         self.shared.reactor.observe(|| Event::new(subject(), hook));
     }
@@ -341,7 +341,7 @@ impl Source for StreamConnector {
 
     fn shut_down(self: Rc<Self>) {
         if matches!(*self.phase.borrow(), Phase::Starting) {
-            self.tell_start();
+            self.report_start();
         }
         self.end_with_reactor();
     }

@@ -231,7 +231,7 @@ impl DatagramPort {
         callback: &'static str,
         call: impl FnOnce(&mut dyn DatagramProtocol, &DatagramTransport) -> Result,
     ) {
-        self.shared.reactor.note_callback(callback);
+        self.shared.reactor.record_callback(callback);
         let mut protocol = self.protocol.borrow_mut();
         let Some(protocol) = protocol.as_deref_mut() else { return };
         let transport = DatagramTransport::new(Rc::<Self>::clone(self));

@@ -288,7 +288,7 @@ impl PortSource {
     }
 
     fn call_factory<T>(&self, hook: &'static str, call: impl FnOnce(&mut dyn Factory) -> T) -> Option<T> {
-        self.shared.reactor.note_callback(hook);
+        self.shared.reactor.record_callback(hook);
         self.shared.reactor.observe(|| Event::new(Subject::Port { address: self.address.to_string() }, hook));
         match catch(|| call(&mut **self.factory.borrow_mut())) {
             Ok(value) => Some(value),

@@ -1,8 +1,8 @@
 //! A child process on the loop: its pipes are connections, and it is waited for when the system reports its end.
 //!
-//! Guarantees about its protocol's callbacks: `connection_made` is the first, whatever happens before the loop calls
-//! it; the loss of each pipe is reported once, after its data; `process_exited` comes once, after the process was waited for, so that
-//! no zombie is left; `process_ended` is the last, once both the process and all pipes are gone.
+//! Guarantees about its protocol's callbacks: `connection_made` is the first, whatever happens before the loop calls it; the loss
+//! of each pipe is reported once, after its data; `process_exited` comes once, after the process was waited for, so that no
+//! zombie is left; `process_ended` is the last, once both the process and all pipes are gone.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -116,7 +116,7 @@ impl ProcessSource {
         let Some(protocol) = protocol.as_deref_mut() else { return true };
         let reactor = &self.shared.reactor;
         reactor.observe(|| details(Event::new(Subject::Process { id: self.pid }, name)));
-        reactor.note_callback(name);
+        reactor.record_callback(name);
         match catch(|| call(protocol, &Process::new(Rc::<Self>::clone(self)))) {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => {

@@ -15,12 +15,12 @@ pub trait ReactorProcess {
     /// Each descriptor of the child that is a pipe is a [`stream`](Process::stream), with the limits of every connection: unsent
     /// output to a child that does not read is limited, and a child whose output is paused has to wait.
     ///
-    /// The child is waited for as soon as it has exited. Children that other code of this program starts are not waited for. But that
-    /// code must not wait for all children, nor ignore SIGCHLD: otherwise the child's end can only be reported as
+    /// The child is waited for as soon as it has exited. Children that other code of this program starts are not waited for. But
+    /// that code must not wait for all children, nor ignore SIGCHLD: otherwise the child's end can only be reported as
     /// [`ProcessEnd::Unknown`](torsade_reactor::ProcessEnd::Unknown).
     ///
-    /// The [`Command`] says what happens to the child when the reactor stops. If this process is killed, its children live on, and
-    /// see the end of their standard input.
+    /// The [`Command`] says what happens to the child when the reactor stops. If this process is killed, its children live on,
+    /// and see the end of their standard input.
     ///
     /// # Errors
     /// The error's text names the program, the cause and what to do. `NotFound` if there is no such program or folder;

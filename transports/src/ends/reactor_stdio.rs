@@ -13,7 +13,8 @@ pub trait ReactorStdio {
     /// nothing. `connection_made` comes in the next turn.
     ///
     /// - **Input.** A terminal gives a line at a time, and ends with Ctrl-D or when its window is closed; a pipe or socket ends
-    ///   with its writer. The end is reported by [`read_connection_lost`](Protocol::read_connection_lost), whose default is to close.
+    ///   with its writer. The end is reported by [`read_connection_lost`](Protocol::read_connection_lost), whose default is to
+    ///   close.
     /// - **Output.** When nobody reads it any more the connection is lost, even if nothing is being written. A half-close or
     ///   close shows the reader the end of the stream although the process goes on: a standard output that is a pipe becomes
     ///   `/dev/null`; a socket's stream ends for every process that has it. A terminal or a file has no end, and what is printed
@@ -24,11 +25,11 @@ pub trait ReactorStdio {
     ///   [thread pool](Reactor::suggest_thread_pool_size) waits.
     /// - **Standard error** is not part of it; `eprintln!` works as before. Do not use `println!` and `std::io::stdin` while the
     ///   connection lives: they would mix with the protocol's output and take its input.
-    /// - **In the background of a shell** the system stops a program that reads its terminal (SIGTTIN), the whole loop included, until
-    ///   it is in the foreground again. A program that cannot be stopped sees the end of its input.
+    /// - **In the background of a shell** the system stops a program that reads its terminal (SIGTTIN), the whole loop included,
+    ///   until it is in the foreground again. A program that cannot be stopped sees the end of its input.
     ///
-    /// A descriptor that is not open counts as ended. Rust opens `/dev/null` in place of descriptors that are closed when a program
-    /// starts, so that `<&-` gives an empty input, and `>&-` discards the output.
+    /// A descriptor that is not open counts as ended. Rust opens `/dev/null` in place of descriptors that are closed when a
+    /// program starts, so that `<&-` gives an empty input, and `>&-` discards the output.
     ///
     /// In a simulated world input and output are those of [`Host::console`](torsade_reactor::simulated::Host::console), or
     /// pipes to the parent of a simulated process.

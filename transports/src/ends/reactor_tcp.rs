@@ -56,7 +56,8 @@ pub trait ReactorTcp {
         self.listen_tcp_with(address, ListenOptions::default(), factory)
     }
 
-    /// Like [`listen_tcp`](Self::listen_tcp), with [`ListenOptions`]: the backlog, one address family, a shared port, socket options.
+    /// Like [`listen_tcp`](Self::listen_tcp), with [`ListenOptions`]: the backlog, one address family, a shared port, socket
+    /// options.
     ///
     /// # Errors
     /// As [`listen_tcp`](Self::listen_tcp).
@@ -117,12 +118,12 @@ pub trait ReactorTcp {
 
     /// Sets the limit on the memory of all connections' decoders together, in bytes. Default 256 MiB.
     ///
-    /// A deflate decoder takes 20 to 48 KiB; for zstd and lz4 the size depends on the window or block that
-    /// the peer has filled, up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window) (zstd's levels 1, 3
-    /// and 19 fill 0.5, 2 and 8 MiB). A decoder that grows gets what it needs, up to half of the limit. Above the limit the least
-    /// active decoders give way: their memory is freed at once, and their connections end with
-    /// [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). The least active are those that hold the most
-    /// memory for each compressed byte that they were sent lately, where bytes count half after a minute.
+    /// A deflate decoder takes 20 to 48 KiB; for zstd and lz4 the size depends on the window or block that the peer has filled,
+    /// up to [`Decompression::max_window`](torsade_protocols::Decompression::max_window) (zstd's levels 1, 3 and 19 fill 0.5, 2
+    /// and 8 MiB). A decoder that grows gets what it needs, up to half of the limit. Above the limit the least active decoders
+    /// give way: their memory is freed at once, and their connections end with
+    /// [`DecompressErrorKind::Memory`](torsade_protocols::DecompressErrorKind::Memory). The least active are those that hold the
+    /// most memory for each compressed byte that they were sent lately, where bytes count half after a minute.
     ///
     /// Windows filled by hardly any bytes (less than 1 in 256, above 256 KiB) are typical of attacks: together they may hold an
     /// eighth of the limit, and they give way only to each other.

@@ -47,12 +47,11 @@ pub trait ReactorTls {
 
     /// Sets the limit on unfinished handshakes in which this reactor is the server. Default 1,000.
     ///
-    /// At the limit the ports of [`listen_tls`](Self::listen_tls) stop accepting while every handshake is younger than
-    /// 3 s: many clients that come at once wait for each other. A handshake that takes longer gives its place to the next
-    /// connection, and ends with `Reason::TimedOut(Deadline::Handshake)`: a peer that opens connections and sends nothing does not
-    /// keep others out. A handshake on an existing connection
-    /// ([`start_tls`](torsade_protocols::Transport::start_tls)) takes the place of the oldest at once. Reaching the limit
-    /// is logged once, as a warning. Handshakes in which we are the client do not count.
+    /// At the limit the ports of [`listen_tls`](Self::listen_tls) stop accepting while every handshake is younger than 3 s: many
+    /// clients that come at once wait for each other. A handshake that takes longer gives its place to the next connection, and
+    /// ends with `Reason::TimedOut(Deadline::Handshake)`: a peer that opens connections and sends nothing does not keep others
+    /// out. A handshake on an existing connection ([`start_tls`](torsade_protocols::Transport::start_tls)) takes the place of the
+    /// oldest at once. Reaching the limit is logged once, as a warning. Handshakes in which we are the client do not count.
     ///
     /// # Examples
     /// ```

@@ -24,8 +24,8 @@ pub trait ReactorUdp {
     /// [`listen_udp_with`](Self::listen_udp_with).
     ///
     /// # Errors
-    /// [`ListenError::Address`] if the text is not an address, `Name` if it has a host name, `Io` if the system refuses (most often: the
-    /// port is in use), `ShuttingDown`.
+    /// [`ListenError::Address`] if the text is not an address, `Name` if it has a host name, `Io` if the system refuses (most
+    /// often: the port is in use), `ShuttingDown`.
     ///
     /// # Examples
     /// A client of a server that answers once:

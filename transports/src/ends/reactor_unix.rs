@@ -21,23 +21,24 @@ use crate::ends::reactor_udp::listen_datagram;
 /// - A socket's name is a path, or on Linux an abstract name, see [`UnixName`]. A client has no name, so the server sees its
 ///   [`peer`](torsade_protocols::Transport::peer) as [`Address::Unnamed`](torsade_protocols::Address::Unnamed).
 /// - What the system has taken counts as delivered: there are no acknowledgements to wait for.
-/// - There is no reset. `abort_connection` drops unsent bytes; after everything that was sent, the peer sees the end of the stream, or
-///   ECONNRESET if we had not read all of its input.
+/// - There is no reset. `abort_connection` drops unsent bytes; after everything that was sent, the peer sees the end of the
+///   stream, or ECONNRESET if we had not read all of its input.
 ///
 /// Where mio does not support UNIX sockets (Windows), listening and connecting fail with `Unsupported`.
 #[doc(alias = "IReactorUNIX")]
 pub trait ReactorUnix {
     /// Listens on the path `name`; `factory` builds a protocol for each connection.
     ///
-    /// Everybody on the machine may connect; to restrict that, see [`listen_unix_with`](Self::listen_unix_with). The socket's file is
-    /// removed when the port is closed, by [`Port::stop_listening`] or the reactor's stop. A killed program leaves it behind, and
-    /// the next program that listens there replaces it. Two programs cannot use one path, since it is locked: by flock(2), on a
-    /// file `PATH.lock` that is created and removed together with the socket's. A file that is not a socket is never removed.
+    /// Everybody on the machine may connect; to restrict that, see [`listen_unix_with`](Self::listen_unix_with). The socket's
+    /// file is removed when the port is closed, by [`Port::stop_listening`] or the reactor's stop. A killed program leaves it
+    /// behind, and the next program that listens there replaces it. Two programs cannot use one path, since it is locked: by
+    /// flock(2), on a file `PATH.lock` that is created and removed together with the socket's. A file that is not a socket is
+    /// never removed.
     ///
     /// # Errors
-    /// [`ListenError::Io`] if the system refuses: `AddrInUse` while another program has the path, `NotFound` if its
-    /// directory does not exist, `PermissionDenied`; `InvalidInput` if it has more than 107 bytes (103 on systems other than Linux).
-    /// The text says what to do. `ShuttingDown`.
+    /// [`ListenError::Io`] if the system refuses: `AddrInUse` while another program has the path, `NotFound` if its directory
+    /// does not exist, `PermissionDenied`; `InvalidInput` if it has more than 107 bytes (103 on systems other than Linux). The
+    /// text says what to do. `ShuttingDown`.
     ///
     /// # Examples
     /// ```
@@ -72,8 +73,8 @@ pub trait ReactorUnix {
     /// backlog is full: then it is repeated every 10 ms, for 30 s in all ([`ConnectOptions::timeout`]).
     ///
     /// # Errors
-    /// [`ConnectError::ShuttingDown`]. All other errors are reported to the factory: [`ConnectError::Refused`] if the file exists but
-    /// nothing listens, [`ConnectError::Io`] if it does not exist or may not be written to.
+    /// [`ConnectError::ShuttingDown`]. All other errors are reported to the factory: [`ConnectError::Refused`] if the file exists
+    /// but nothing listens, [`ConnectError::Io`] if it does not exist or may not be written to.
     ///
     /// # Examples
     /// ```no_run
@@ -93,8 +94,8 @@ pub trait ReactorUnix {
     /// Runs `protocol` on an already connected socket, TCP or UNIX.
     ///
     /// Use it for a socket that was passed to this program, as by
-    /// [`descriptor_received`](torsade_protocols::Protocol::descriptor_received), that it was started with, or that is half of a pair.
-    /// The socket becomes non-blocking, together with its clones. `connection_made` comes in the next turn.
+    /// [`descriptor_received`](torsade_protocols::Protocol::descriptor_received), that it was started with, or that is half of a
+    /// pair. The socket becomes non-blocking, together with its clones. `connection_made` comes in the next turn.
     ///
     /// # Errors
     /// `InvalidInput` if it is not a connected stream socket; `Unsupported` in a simulated world; `Other` if the reactor is

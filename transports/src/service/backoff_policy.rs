@@ -5,7 +5,8 @@ use std::time::Duration;
 #[cfg(doc)]
 use super::ClientService;
 
-/// Returns a policy whose delay begins with `initial` and grows by `factor` with each failure in a row, up to `longest`; with jitter.
+/// Returns a policy whose delay begins with `initial` and grows by `factor` with each failure in a row, up to `longest`; with
+/// jitter.
 ///
 /// The delay after n failures is `min(initial * factor^n, longest)`, plus up to `initial`, so that the clients of a restarted
 /// server do not all return at once. The default of a [`ClientService`] is 1 s, 60 s and 1.5, as in Twisted.

@@ -180,7 +180,8 @@ impl<H: Clone + 'static> ClientService<H> {
         self
     }
 
-    /// Sets the function that computes the delay before the next attempt from the number of failures in a row and a random number.
+    /// Sets the function that computes the delay before the next attempt from the number of failures in a row and a random
+    /// number.
     ///
     /// 0 failures means that a prepared connection was lost.
     #[doc(alias = "retryPolicy")]
@@ -206,8 +207,9 @@ impl<H: Clone + 'static> ClientService<H> {
 
     /// Gives the transport, or what the protocol offers: at once if the service is connected, otherwise as soon as it is.
     ///
-    /// After `fail_after_failures` further failures the Deferred fails with the [`ConnectError`] of the last attempt, or the error of
-    /// its preparation (with `None` it waits for ever). When the service is stopped, it fails with [`DeferredError::Cancelled`].
+    /// After `fail_after_failures` further failures the Deferred fails with the [`ConnectError`] of the last attempt, or the
+    /// error of its preparation (with `None` it waits for ever). When the service is stopped, it fails with
+    /// [`DeferredError::Cancelled`].
     #[doc(alias = "whenConnected")]
     #[track_caller]
     pub fn when_connected(&self, fail_after_failures: Option<u32>) -> Deferred<H> {

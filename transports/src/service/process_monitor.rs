@@ -23,8 +23,8 @@ const LINE_LIMIT: usize = 16 << 10;
 /// delay that is 1 s at first and doubles each time this happens in a row, up to an hour. A failure to start counts as
 /// an end. The program's output goes to the log at level `info`, line by line, prefixed with its name.
 ///
-/// A program is stopped by SIGTERM, and by SIGKILL 5 s later. This is Twisted's `runner.procmon`, with its defaults, except that the
-/// Deferred of [`stop_service`](Service::stop_service) fires only once no program is left.
+/// A program is stopped by SIGTERM, and by SIGKILL 5 s later. This is Twisted's `runner.procmon`, with its defaults, except that
+/// the Deferred of [`stop_service`](Service::stop_service) fires only once no program is left.
 ///
 /// # Examples
 /// ```no_run
@@ -192,7 +192,8 @@ impl ProcessMonitor {
         Ok(())
     }
 
-    /// Stops a program if it runs. The service then restarts it: to stop it for good, use [`remove_process`](Self::remove_process).
+    /// Stops a program if it runs. The service then restarts it: to stop it for good, use
+    /// [`remove_process`](Self::remove_process).
     ///
     /// # Errors
     /// If there is no program of this name.

@@ -16,9 +16,9 @@ use crate::ends::reactor_unix::ReactorUnix;
 
 /// Notifies systemd of the program's state, as `Type=notify` of systemd.service(5) requires; a cheap handle.
 ///
-/// Add it last to a [`MultiService`](super::MultiService): the services added before it have then started when it starts, and still
-/// run when it stops. Its start sends `READY=1`, its stop `STOPPING=1`. If the unit has a `WatchdogSec=`, it sends `WATCHDOG=1` from
-/// the loop, twice per period: if the loop hangs, systemd gets nothing and restarts the program.
+/// Add it last to a [`MultiService`](super::MultiService): the services added before it have then started when it starts, and
+/// still run when it stops. Its start sends `READY=1`, its stop `STOPPING=1`. If the unit has a `WatchdogSec=`, it sends
+/// `WATCHDOG=1` from the loop, twice per period: if the loop hangs, systemd gets nothing and restarts the program.
 ///
 /// A program that was not started by systemd (without `NOTIFY_SOCKET`) sends nothing. A failure to send is reported, and the
 /// program goes on.

@@ -92,7 +92,8 @@ impl MultiService {
         self.add(None, service)
     }
 
-    /// Like [`add_service`](Self::add_service), with a name by which [`get_service_named`](Self::get_service_named) finds the part.
+    /// Like [`add_service`](Self::add_service), with a name by which [`get_service_named`](Self::get_service_named) finds the
+    /// part.
     ///
     /// # Errors
     /// As [`add_service`](Self::add_service), and if the name is taken.

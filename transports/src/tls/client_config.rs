@@ -147,7 +147,8 @@ impl TlsClientConfigBuilder {
 
     /// Accepts any certificate, so that anybody on the way can read and change everything.
     ///
-    /// For experiments only. For a server with a self-signed certificate, pass that certificate to [`roots`](Self::roots) instead.
+    /// For experiments only. For a server with a self-signed certificate, pass that certificate to [`roots`](Self::roots)
+    /// instead.
     #[must_use]
     pub fn dangerous_no_verification(mut self) -> Self {
         self.trust = Trust::Anyone;
@@ -198,8 +199,8 @@ impl TlsClientConfigBuilder {
     /// Makes the configuration.
     ///
     /// # Errors
-    /// [`TlsConfigError::NoSystemRoots`] if the system's roots are needed and there are none; `ServerName` if the name is invalid;
-    /// `Unusable` if the name of an application protocol has an invalid length (1 to 255 bytes each, 16 KiB in all).
+    /// [`TlsConfigError::NoSystemRoots`] if the system's roots are needed and there are none; `ServerName` if the name is
+    /// invalid; `Unusable` if the name of an application protocol has an invalid length (1 to 255 bytes each, 16 KiB in all).
     pub fn build(self) -> Result<TlsClientConfig, TlsConfigError> {
         let server_name = match self.server_name {
             Some(name) => Some(ServerName::try_from(name.clone()).map_err(|_| TlsConfigError::ServerName(name))?),

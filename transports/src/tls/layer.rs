@@ -97,8 +97,8 @@ impl TlsLayer {
         self
     }
 
-    /// Sets the function that makes the connection check its [`deadline`](Layer::deadline) (which is then now), when the handshake
-    /// has to give its place to another.
+    /// Sets the function that makes the connection check its [`deadline`](Layer::deadline) (which is then now), when the
+    /// handshake has to give its place to another.
     pub(crate) fn on_cut_off(&self, wake: impl Fn() + 'static) {
         if let Phase::Handshaking(_, Some(place)) = &self.phase {
             place.set_wake(wake);
@@ -166,7 +166,8 @@ impl TlsLayer {
         result.map_err(|error| self.fail(error, handshaking))
     }
 
-    /// Moves what the session sends by itself to `outgoing`. The session does this before it reads: the `seen` part of the input stays.
+    /// Moves what the session sends by itself to `outgoing`. The session does this before it reads: the `seen` part of the input
+    /// stays.
     fn take_out(&mut self, seen: &mut [u8]) {
         let mut ignored = Vec::new();
         while self.session.wants_write() {

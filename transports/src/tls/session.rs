@@ -10,7 +10,8 @@ use rustls::{ClientConfig, CommonState, Error, HandshakeKind, ProtocolVersion, S
 use torsade_protocols::{StartTlsError, TlsInfo, TlsVersion};
 use torsade_reactor::spi::catch;
 
-/// What a record may add to its content, in bytes, with room to spare: header, nonce, type, tag. Too little room costs a second try.
+/// What a record may add to its content, in bytes, with room to spare: header, nonce, type, tag. Too little room costs a second
+/// try.
 const RECORD_OVERHEAD: usize = 32;
 
 /// Room for the handshake messages that one side usually sends together, in bytes.

@@ -3,11 +3,12 @@
 //! It works in steps. Before each step it prints "ready" and waits for a line, and after the last it prints "done", so that the
 //! server's processor time can be read while nothing happens.
 //!
-//! - `full13`, `full12`: COUNT times connects, makes a full handshake of that version, has [`SMALL`] bytes sent back, and ends the
-//!   connection both ways.
+//! - `full13`, `full12`: COUNT times connects, makes a full handshake of that version, has [`SMALL`] bytes sent back, and ends
+//!   the connection both ways.
 //! - `resumed13`, `resumed12`: the same, resuming a session of the connection before; fails when that was not done.
 //! - `download`, `upload`: COUNT times [`BULK`] bytes, on a connection of its own.
-//! - `small`: on [`CONNECTIONS`] connections COUNT echoes of [`SMALL`] bytes, 1,000 a second; then as many, all connections at once.
+//! - `small`: on [`CONNECTIONS`] connections COUNT echoes of [`SMALL`] bytes, 1,000 a second; then as many, all connections at
+//!   once.
 //! - `idle`: COUNT connections that say nothing.
 
 use std::error::Error;

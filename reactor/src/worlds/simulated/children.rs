@@ -26,7 +26,7 @@ impl Network {
 
     /// Records the end of a process, if this is one that has not ended yet. Its parent is told before or after it can read the
     /// last output.
-    pub(super) fn note_end(&mut self, place: usize, end: ProcessEnd) {
+    pub(super) fn record_end(&mut self, place: usize, end: ProcessEnd) {
         let Some(child) = self.children.get_mut(&place).filter(|child| child.end.is_none()) else { return };
         child.end = Some(end);
         if child.parent.is_none() {

@@ -195,7 +195,7 @@ impl World {
         }
         // First, so that what the program drops does not reach its peers.
         self.network.borrow_mut().end_program(host, off);
-        self.network.borrow_mut().note_end(host, ending.as_process_end());
+        self.network.borrow_mut().record_end(host, ending.as_process_end());
         reactor.discard();
     }
 
@@ -232,11 +232,11 @@ impl World {
     }
 
     /// A program ends because it has stopped its reactor.
-    fn note_stop(&self, place: usize, reactor: &Reactor) {
+    fn record_stop(&self, place: usize, reactor: &Reactor) {
         if reactor.has_stopped() && !self.network.borrow().has_ended(place) {
             let mut network = self.network.borrow_mut();
             network.end_program(place, false);
-            network.note_end(place, ProcessEnd::Exited(0));
+            network.record_end(place, ProcessEnd::Exited(0));
         }
     }
 

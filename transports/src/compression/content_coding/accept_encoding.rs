@@ -22,7 +22,8 @@ impl fmt::Display for NotAcceptable {
 
 impl Error for NotAcceptable {}
 
-/// Chooses the coding for a body that a client prefers by its header `Accept-Encoding`; `None` is `identity`, the uncompressed body.
+/// Chooses the coding for a body that a client prefers by its header `Accept-Encoding`; `None` is `identity`, the uncompressed
+/// body.
 ///
 /// `accept_encoding` is the header's value; join the values of several such headers with commas. Without the header, do not
 /// compress. Among codings of equal weight the first in `offered` is chosen, and any of them before `identity`. Offered formats

@@ -93,7 +93,8 @@ impl Codec for InflateDecoder {
 
     fn stops_at_flush(&mut self) -> bool {
         let Part::Body(inflate) = &mut self.part else { return false };
-        // After a block that ends on a byte boundary, as the block of a flush does, it accepts an empty last block and outputs nothing.
+        // After a block that ends on a byte boundary, as the block of a flush does, it accepts an empty last block and outputs
+        // nothing.
         let mut out = [0; 16];
         let given = inflate.total_out();
         let status = inflate.decompress(&EMPTY_LAST_BLOCK, &mut out, InflateFlush::NoFlush);

@@ -30,9 +30,9 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 /// A deflate stream whose encoder is borrowed from the pool.
 ///
 /// After each flush the stream is *readable*: the reader has every plain byte (`unflushed` is zero), and the pool may take the
-/// encoder. After a sync flush it is also *settled*: at a byte boundary, which stored blocks and the trailer need. A settled stream
-/// can go on with any encoder that is primed with its history. After a partial flush up to seven bits stay in the encoder; if the
-/// pool takes the encoder, it keeps them, completed to whole bytes, which the stream sends first.
+/// encoder. After a sync flush it is also *settled*: at a byte boundary, which stored blocks and the trailer need. A settled
+/// stream can go on with any encoder that is primed with its history. After a partial flush up to seven bits stay in the encoder;
+/// if the pool takes the encoder, it keeps them, completed to whole bytes, which the stream sends first.
 pub(in crate::compression) struct DeflateEncoder {
     /// The checksum of everything in the stream except the last `unsummed` bytes.
     checksum: Checksum,

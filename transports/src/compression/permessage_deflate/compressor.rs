@@ -12,9 +12,9 @@ use crate::connection::shared::Shared;
 
 /// Compresses the messages that one side of a WebSocket sends; made by [`Parameters`](super::Parameters).
 ///
-/// Between messages it holds a history of at most 32 KiB, or the agreed window, and blocks no encoder (300 KB each, at most 64 per
-/// reactor). Without context takeover it holds nothing. If all encoders are in the middle of other messages, a message is stored:
-/// uncompressed inside the compressed format.
+/// Between messages it holds a history of at most 32 KiB, or the agreed window, and blocks no encoder (300 KB each, at most 64
+/// per reactor). Without context takeover it holds nothing. If all encoders are in the middle of other messages, a message is
+/// stored: uncompressed inside the compressed format.
 pub struct Compressor {
     encoder: DeflateEncoder,
     /// Each message begins without history.
@@ -41,7 +41,8 @@ impl Compressor {
         Self { encoder, ..self }
     }
 
-    /// Compresses a piece of a message, and appends what is ready of the payload to `wire`; `last` marks the message's last piece.
+    /// Compresses a piece of a message, and appends what is ready of the payload to `wire`; `last` marks the message's last
+    /// piece.
     ///
     /// Before the last piece there may be nothing to append. The payload may be cut into frames anywhere: to send a message as
     /// it comes, write what was appended as a frame of its own, with FIN after the last piece. An empty message becomes one byte.

@@ -73,8 +73,8 @@ impl Decompressor {
     ///
     /// # Errors
     /// [`LimitTotal`](torsade_protocols::DecompressErrorKind::LimitTotal) if the message is too long (close code 1009), `Skipped`
-    /// if more than 128 KiB of it produce no output, `Memory` if the limit on the memory of the reactor's decoders is reached, and
-    /// `Data` if it is not a deflate stream (close code 1002 or 1007). Nothing can be read after an error.
+    /// if more than 128 KiB of it produce no output, `Memory` if the limit on the memory of the reactor's decoders is reached,
+    /// and `Data` if it is not a deflate stream (close code 1002 or 1007). Nothing can be read after an error.
     pub fn decompress(
         &mut self,
         wire: &mut &[u8],

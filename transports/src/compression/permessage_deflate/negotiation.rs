@@ -75,8 +75,8 @@ impl Parameters {
         if self.client_max_window_bits.is_none() { offer + "; " + CLIENT_MAX_WINDOW_BITS } else { offer }
     }
 
-    /// Accepts the first of a client's offers that is compatible with these parameters, which are what the server wants; `None` if
-    /// there is none: then do not answer the header.
+    /// Accepts the first of a client's offers that is compatible with these parameters, which are what the server wants; `None`
+    /// if there is none: then do not answer the header.
     ///
     /// `offers` is the value of the request's header `Sec-WebSocket-Extensions`; join the values of several such headers with
     /// commas. An offer is declined if it has unknown or repeated parameters or invalid values, or asks the server for a window

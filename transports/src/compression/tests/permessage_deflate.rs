@@ -333,7 +333,8 @@ fn any_number_of_compressors_share_the_pools_encoders() {
     let pool = Rc::clone(&Shared::of(&reactor).encoders);
     let mut sides: Vec<_> = (0..100).map(|_| Parameters::default().server_side(&reactor)).collect();
     let canary = |number: usize| format!("a message of number {number} and of nobody else {}", "x".repeat(number)).into_bytes();
-    // One after the other, and then interleaved: first the first halves of all, longer than what is gathered, then the second ones.
+    // One after the other, and then interleaved: first the first halves of all, longer than what is gathered, then the second
+    // ones.
     for halves in [false, true, false] {
         let half = text(20_000);
         let mut payloads = vec![Vec::new(); sides.len()];

@@ -23,8 +23,8 @@ impl Chain {
         }
     }
 
-    /// Whether there is input here that can be processed without reading the socket; if no data is `wanted`, only input of a layer
-    /// whose handshake is under way.
+    /// Whether there is input here that can be processed without reading the socket; if no data is `wanted`, only input of a
+    /// layer whose handshake is under way.
     pub(crate) fn holds_input(&self, wanted: bool) -> bool {
         match self.handshaking_level() {
             Some(level) if !wanted => self.stages.iter().skip(level).any(Stage::has_input),

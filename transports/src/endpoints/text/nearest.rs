@@ -1,6 +1,7 @@
 //! Suggestions for mistyped words.
 
-/// The word in `known` that differs from `word` only by case, or by at most two letters that are missing, wrong, extra or swapped.
+/// The word in `known` that differs from `word` only by case, or by at most two letters that are missing, wrong, extra or
+/// swapped.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let candidates = known.into_iter().map(|name| (distance(&word, &name.to_ascii_lowercase()), name));

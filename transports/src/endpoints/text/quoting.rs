@@ -4,8 +4,8 @@ use torsade_protocols::{EndpointError, EndpointProblem};
 
 /// Quotes text, such as a path, for use in an endpoint's text.
 ///
-/// It puts a backslash before each colon, equals sign and backslash. Twisted's own function leaves equals signs unquoted, so that a
-/// path with one is read as `key=value`; but Twisted reads what this function writes.
+/// It puts a backslash before each colon, equals sign and backslash. Twisted's own function leaves equals signs unquoted, so that
+/// a path with one is read as `key=value`; but Twisted reads what this function writes.
 ///
 /// # Examples
 /// ```

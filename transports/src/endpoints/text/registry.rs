@@ -51,10 +51,10 @@ impl<E> Registry<E> {
 
 /// Adds a type of endpoint that is written `prefix:...`, for the whole process.
 ///
-/// It is a type of [`ServerEndpoint`](crate::ServerEndpoint) or [`ClientEndpoint`](crate::ClientEndpoint), depending on what `parser`
-/// returns. `names` are the names of the parts after the prefix: each part can be written in its position, or anywhere as
-/// `name=value`. The parser gets them unquoted, by name. It is called whenever such a text is parsed, on any thread, and should not
-/// touch the system. The prefix ignores case.
+/// It is a type of [`ServerEndpoint`](crate::ServerEndpoint) or [`ClientEndpoint`](crate::ClientEndpoint), depending on what
+/// `parser` returns. `names` are the names of the parts after the prefix: each part can be written in its position, or anywhere
+/// as `name=value`. The parser gets them unquoted, by name. It is called whenever such a text is parsed, on any thread, and
+/// should not touch the system. The prefix ignores case.
 ///
 /// The parser can return any endpoint, or one of your own kind ([`ServerEndpoint::custom`](crate::ServerEndpoint::custom)), whose
 /// `Display` should write text that the parser can read.

@@ -2,8 +2,8 @@
 
 use torsade_protocols::UnixName;
 
-/// Parses a path, or after an `@` an abstract name, as in systemd, socat and Go. Twisted writes a zero byte instead, which a program
-/// cannot get as an argument.
+/// Parses a path, or after an `@` an abstract name, as in systemd, socat and Go. Twisted writes a zero byte instead, which a
+/// program cannot get as an argument.
 pub(super) fn unix_name(text: &str) -> UnixName {
     match text.strip_prefix('@') {
         Some(name) => UnixName::Abstract(name.into()),

@@ -1,8 +1,8 @@
 //! A NATS server that does what the test says: on a simulated host, or on any reactor.
 //!
-//! It speaks as much of NATS as the hub uses, and answers as nats-server 2.9 does: the core protocol with headers and queue groups,
-//! JetStream's streams and push consumers, and its buckets. A suite takes it by
-//! `#[path = "../support/scripted/nats/mod.rs"] mod scripted_nats;`, and allows `dead_code` in it.
+//! It speaks as much of NATS as the hub uses, and answers as nats-server 2.9 does: the core protocol with headers and queue
+//! groups, JetStream's streams and push consumers, and its buckets. A suite takes it by `#[path =
+//! "../support/scripted/nats/mod.rs"] mod scripted_nats;`, and allows `dead_code` in it.
 
 mod api;
 mod client;
@@ -71,8 +71,8 @@ impl ScriptedNats {
         }))
     }
 
-    /// Listens, on a simulated host such as `10.0.0.9:4222`, or on loopback: with what it has stored, also on another reactor after the
-    /// first has crashed.
+    /// Listens, on a simulated host such as `10.0.0.9:4222`, or on loopback: with what it has stored, also on another reactor
+    /// after the first has crashed.
     pub fn listen(&self, reactor: &Reactor, address: &str) {
         self.0.place.replace(Some((reactor.clone(), address.to_owned())));
         self.0.clients.borrow_mut().clear();
@@ -81,7 +81,8 @@ impl ScriptedNats {
         self.start();
     }
 
-    /// Begins again after [`kill`](Self::kill), with what it has stored: in the next turn, if the old one has its port until then.
+    /// Begins again after [`kill`](Self::kill), with what it has stored: in the next turn, if the old one has its port until
+    /// then.
     pub fn start(&self) {
         let server = Rc::clone(&self.0);
         let factory = move |_: Address| LineReceiver::new(client::Wire::new(&server)).message_timeout(None);

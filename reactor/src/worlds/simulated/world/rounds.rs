@@ -112,7 +112,7 @@ impl World {
                 let turned = reactor.iterate(Some(Duration::ZERO));
                 turned.map_err(|error| SimulationError::Turn { host: self.name(*host), problem: error.to_string() })?;
                 self.network.borrow_mut().stir(*host);
-                self.note_stop(*host, &reactor);
+                self.record_stop(*host, &reactor);
                 turns += 1;
             }
         }
