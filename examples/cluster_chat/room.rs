@@ -9,6 +9,9 @@ use torsade::hub::{Encoding, Hub, HubConfig, Member, Presence, PresenceChange, P
 use torsade::prelude::*;
 
 const TOPIC: &str = "room";
+/// How many lines the broker keeps: many more than the 1,024 that each process queues while the broker is away. When it is back, all
+/// of them arrive at once, and the oldest must still be there when the other processes read them.
+const KEEP: u64 = 10_000;
 
 /// The time between two questions to the broker.
 const LOOK: Duration = Duration::from_millis(20);
@@ -35,7 +38,7 @@ pub struct Talker {
 
 impl Room {
     pub fn open(reactor: &Reactor, hub: &str) -> Result<Rc<Self>> {
-        let hub = HubConfig::new(hub)?.replay(TOPIC, 1000)?.presence_period(Duration::from_secs(6)).open(reactor)?;
+        let hub = HubConfig::new(hub)?.replay(TOPIC, KEEP)?.presence_period(Duration::from_secs(6)).open(reactor)?;
         let lines = Encoding::lines().gaps(|gap| Some(format!("* some lines are missing here: {gap}\r\n").into()));
         let room = Rc::new(Self { hub: hub.clone(), lines, here: RefCell::default(), claims: RefCell::default() });
         let told = Rc::clone(&room);

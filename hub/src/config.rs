@@ -77,7 +77,9 @@ impl HubConfig {
     /// Makes the topics that match `pattern` stored topics: the last `keep` messages of each are kept.
     ///
     /// They are replayed to subscribers that [start](Hub::subscribe_from) with them, and after a lost connection. All programs
-    /// that publish on a topic should use the same setting. The first pattern that matches a topic counts.
+    /// that publish on a topic should use the same setting. The first pattern that matches a topic counts. Keep more than all
+    /// processes together may queue while the broker is away ([1,024 each](Self::queue)): when it returns, these messages arrive
+    /// at once, and any that are pushed out before a subscriber has read them are a gap for it.
     ///
     /// In Redis, each stored topic is a stream under the topic's name, which has up to a hundred entries more than `keep`; in
     /// NATS, a stream of JetStream, which may exist already: it is only enlarged to `keep` messages and the replicas of the

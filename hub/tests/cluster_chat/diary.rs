@@ -117,7 +117,7 @@ impl Diary {
         });
         let pages = self.read();
         let check = pages.check();
-        assert!(check.wrong.is_empty(), "{}\n{}", check.wrong.join("\n"), pages.text());
+        assert!(check.wrong.is_empty(), "{}\n{}{}", check.wrong.join("\n"), pages.gaps(), pages.text());
         check
     }
 }
@@ -253,6 +253,18 @@ impl Pages {
                 }
             }
         }
+    }
+
+    /// The gaps that were told, each with what was heard around it.
+    fn gaps(&self) -> String {
+        let mut text = String::new();
+        for (number, Session { who, heard, .. }) in self.sessions.iter().enumerate() {
+            for (at, _) in heard.iter().enumerate().filter(|(_, (_, heard))| matches!(heard, Heard::Gap(_))) {
+                let around = &heard[at.saturating_sub(3)..heard.len().min(at + 4)];
+                writeln!(text, "gap told to {who} in session {number}: {around:?}").unwrap();
+            }
+        }
+        text
     }
 
     /// For those who read why a test has failed: the last sessions, and the end of what was heard in it.
