@@ -83,13 +83,11 @@ impl Reactor {
         };
         let id = look_ups.next_id.get();
         look_ups.next_id.set(id + 1);
-        let (asked, of) = (Rc::clone(&query), Rc::downgrade(look_ups));
+        let (asked, weak) = (Rc::clone(&query), Rc::downgrade(look_ups));
         let (addresses, firer) = Deferred::with_canceller(move |_| {
-            let firer = asked.askers.borrow_mut().remove(&id);
-            if let Some(look_ups) = of.upgrade().filter(|_| asked.askers.borrow().is_empty()) {
-                look_ups.forget(&asked);
+            if let Some(look_ups) = weak.upgrade() {
+                look_ups.withdraw(&asked, id);
             }
-            drop(firer);
         });
         query.askers.borrow_mut().insert(id, firer);
         self.begin_look_ups();
@@ -186,9 +184,11 @@ impl LookUps {
         Some(query)
     }
 
-    /// The last asker has left: a query that has not begun need not begin.
-    fn forget(&self, query: &Rc<Query>) {
-        if !query.begun.get() {
+    /// Removes an asker. After the last one, a query that has not begun need not begin.
+    fn withdraw(&self, query: &Rc<Query>, id: u64) {
+        // Dropped outside the borrow, because what it holds may use the reactor.
+        let _firer = query.askers.borrow_mut().remove(&id);
+        if query.askers.borrow().is_empty() && !query.begun.get() {
             self.queries.borrow_mut().remove(&query.name);
             self.waiting.borrow_mut().retain(|other| !Rc::ptr_eq(other, query));
         }
